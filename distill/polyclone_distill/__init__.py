@@ -1,0 +1,1 @@
+"""The toolkit that trains, distils and evaluates the encoders polyclone ships."""

@@ -1,0 +1,1 @@
+"""From data sets to shards: reading, extraction, task clusters, near-duplicates, tokens."""

@@ -1,0 +1,32 @@
+; Units
+(function_declaration name: (_) @name body: (_) @body) @function
+(generator_function_declaration name: (_) @name body: (_) @body) @function
+(method_definition name: (_) @name body: (_) @body) @method
+(variable_declarator name: (identifier) @name
+  value: [(arrow_function body: (_) @body) (function_expression body: (_) @body) (generator_function body: (_) @body)]) @lambda
+(assignment_expression left: [(identifier) (member_expression)] @target
+  right: [(arrow_function body: (_) @body) (function_expression body: (_) @body) (generator_function body: (_) @body)]) @lambda
+(pair key: [(property_identifier) (string) (private_property_identifier)] @name
+  value: [(arrow_function body: (_) @body) (function_expression body: (_) @body) (generator_function body: (_) @body)]) @lambda
+(field_definition property: (_) @name
+  value: [(arrow_function body: (_) @body) (function_expression body: (_) @body) (generator_function body: (_) @body)]) @lambda
+(assignment_pattern left: (identifier) @name
+  right: [(arrow_function body: (_) @body) (function_expression body: (_) @body)]) @lambda
+(export_statement "default" @name
+  value: [(arrow_function body: (_) @body) (function_expression !name body: (_) @body)] @function)
+(function_expression name: (identifier) @name body: (_) @body) @function
+
+; Scopes
+(class_declaration name: (_) @scope.name) @scope.type
+(class name: (_) @scope.name) @scope.type
+(variable_declarator name: (identifier) @scope.name value: (class !name)) @scope.type
+(variable_declarator name: (identifier) @scope.name value: (object)) @scope.object
+(assignment_expression left: [(identifier) (member_expression)] @scope.name right: (object)) @scope.object
+(pair key: (property_identifier) @scope.name value: (object)) @scope.object
+
+; Regions
+[(comment) (html_comment) (hash_bang_line)] @comment
+[(string) (template_string) (regex) (jsx_text)] @string
+[(import_statement) (decorator)] @drop
+(program (export_statement source: (_)) @drop)
+(program (export_statement (export_clause)) @drop)

@@ -1,0 +1,1 @@
+"""Turns trained students into ONNX bundles, with proof of parity."""
