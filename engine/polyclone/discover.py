@@ -137,15 +137,15 @@ class _Discovery:
             self._fail(path, error)
             return
         head = sample[: unwanted.HEAD_BYTES]
-        if unwanted.is_binary(head):
-            self.failures.append(_failure(self.root, path, "not a text file: it holds a NUL byte"))
-            return
         language = self.options.force_language or languages.detect(shown, head)
         if language is None:
             raise UsageError(
                 f"{path}: not a source file of a known language; name the language to read it as, "
                 f"one of {', '.join(languages.LANGUAGES)}"
             )
+        if unwanted.is_binary(head):
+            self.failures.append(_failure(self.root, path, "not a text file: it holds a NUL byte"))
+            return
         self.files.append(SourceFile(path=shown, location=path, language=language, size_bytes=size))
 
     def consider(self, path: str, vendored: bool, links: list[str]) -> None:

@@ -1,16 +1,17 @@
-"""Bytes and a language in, functions and failures out. Touches no disk and never raises on what a file contains.
+"""Bytes and a language in, functions and failures out. No disk, and no exception for what a file contains.
 
 The language's query finds units, scopes and regions in C; this module orders them, names them and hands each
-unit's byte range to `polyclone.normalise`. It walks no syntax tree recursively, so deep nesting cannot hurt it.
+unit's byte range to `polyclone.normalise`. It never recurses over a syntax tree: deep nesting cannot hurt it.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -19,46 +20,48 @@ import tree_sitter
 
 from polyclone import languages
 from polyclone.languages import Language
+from polyclone.languages.comments import MAX_DOC, clean_comments, clean_docstring
+from polyclone.languages.macros import blank_macros
+from polyclone.languages.naming import declared, dotted, object_name, plain_name, scope_name, target, text_of
 from polyclone.normalise import Region, normalise
 from polyclone.values import ATOM_SEPARATOR, Extraction, Failure, Function, Span
 
+EXTRACTOR_VERSION = 1
+"""Raise it whenever other units or other spans come out of the same file: results of older versions are stale."""
 MAX_SIGNATURE = 200
-MAX_DOC = 1000
 MAX_NESTING = 32
-"""Functions nested deeper are left out, and counted in a `Failure`: every level repeats the text inside it."""
+"""Functions nested deeper are left out and counted in a `Failure`: each level repeats the text inside it."""
+MAX_OPEN_MATCHES = 2048
+"""Patterns the query may be in the middle of. Real code stays below 256; without a limit it can be quadratic."""
 MIN_SCRIPT_STATEMENTS = 5
+SNIPPET_SECONDS = 5.0
 
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_READ_BYTES = 65_536
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UNIT_KINDS = ("function", "method", "constructor", "lambda")
 _SCOPE_KINDS = ("scope.type", "scope.object", "scope.namespace", "scope.property")
 _REGION_PRIORITY = {"doc": 0, "comment": 1, "drop": 2, "string": 3}
-# Error recovery turns `else if (x) { … }` without its beginning into a definition of a function called `if`.
-_CONTROL_WORDS = frozenset({"if", "for", "while", "switch", "catch", "else", "do", "return", "sizeof", "foreach"})
-_MACRO_NAME = re.compile(r"[A-Z][A-Z0-9_]*\Z")
-# The owners in a target such as `module.exports.f` or `self.f` that say nothing about where `f` belongs.
-_MUTE_OWNERS = frozenset({"this", "self", "exports", "module", "prototype", "window", "cls", "$this", "static"})
+# Error recovery turns `else if (x) { … }` without its beginning into a function called `if`.
+_CONTROL_WORDS = frozenset({"if", "for", "foreach", "while", "switch", "catch", "else", "do", "return", "sizeof"})
 
 _SPACE = re.compile(r"\s+")
 _NOT_SPACE = re.compile(rb"\S")
 _SIGNATURE_TAIL = re.compile(r"\s*(?:=>|->|=|:|\{|\bdo)?\s*\Z")
-_PATH = re.compile(r"[\w$@#?!]+(?:(?:\.|->|::|\?\.)[\w$@#?!]+)*\Z")
-_PATH_SEPARATOR = re.compile(r"\?\.|\.|->|::")
-_LAST_WORD = re.compile(r"[\w$]+(?=\W*\Z)")
-_BRACKETS = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
+# Possessive throughout: what precedes a declaration may be hostile, and backtracking would be exponential.
 _WORDS_BEFORE = (
     rb"export|default|declare|const|let|var|val|static|public|private|protected|internal|readonly|async|lazy"
     rb"|local|final|abstract|sealed|global|inline|private_class_method|module_function"
-    rb"|extern\s*\"C\"|template\s*<[^;{}]*?>"
+    rb"|extern\s*\"C\"|template\s*<(?:[^<>;{}]|<[^<>;{}]*+>)*+>"
 )
 # What may stand between a documentation comment and its unit, or around a unit in its own statement.
-_DECLARATION_PREFIX = re.compile(rb"\s*(?:(?:" + _WORDS_BEFORE + rb")\s*)*\Z")
-_WRAPPER = re.compile(rb"[\s;,]*(?:(?:" + _WORDS_BEFORE + rb")[\s;,]*)*\Z")
+_DECLARATION_PREFIX = re.compile(rb"\s*+(?:(?>" + _WORDS_BEFORE + rb")\s*+)*+\Z")
+_WRAPPER = re.compile(rb"[\s;,]*+(?:(?>" + _WORDS_BEFORE + rb")[\s;,]*+)*+\Z")
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 
 
-class _TimeUpError(Exception):
-    """The file's time is up. Never leaves this module."""
+class _GivenUpError(Exception):
+    """The file is given up, for the reason in the message. Never leaves this module."""
 
 
 @dataclass(slots=True)
@@ -114,28 +117,31 @@ class _Tree:
     prefix: list[tuple[int, str]]
     """(offset, name) of every namespace that holds from there to the end of the file."""
     newlines: list[int]
+    is_incomplete: bool
+    """Whether the query reached `MAX_OPEN_MATCHES` and may have missed something."""
 
 
 def extract(source: bytes, language: str, path: str = "", *, deadline_s: float | None = None) -> Extraction:
     """The functions of one file.
 
     `path` chooses between grammars of one language (`.tsx`), names the script unit and is copied into the
-    results. After `deadline_s` seconds the file is given up with a `Failure`. Raises `UsageError` for an
+    results. A file on which the grammar loops, or that takes longer than `deadline_s` seconds, is given up with
+    a `Failure`. Raises `UsageError` for an
     unknown language and nothing else.
     """
     row = languages.resolve(language)
     if source.startswith(_UTF16_BOMS):
         message = "is UTF-16, not UTF-8; convert it (for example with iconv) or exclude it"
         return Extraction(failures=(Failure(path=path, stage="parse", message=message),))
-    stop = _stopwatch(deadline_s)
+    deadline = _Deadline(deadline_s)
     try:
-        root = _parse(source, languages.grammar(row.name, path), stop)
-        tree = _collect(source, row, root, languages.query(row.name, languages.grammar(row.name, path)), stop)
-        functions, too_deep = _functions(tree, path, stop)
-        script = _script(tree, path, stop)
-    except _TimeUpError:
-        message = f"took longer than {deadline_s:g} s; raise --parse-timeout or exclude it"
-        return Extraction(failures=(Failure(path=path, stage="parse", message=message),))
+        grammar = languages.grammar(row.name, path)
+        root = _parse(blank_macros(source) if row.has_macros else source, grammar, deadline)
+        tree = _collect(source, row, root, languages.query(row.name, grammar), deadline)
+        functions, too_deep = _functions(tree, path, deadline)
+        script = _script(tree, path, deadline)
+    except _GivenUpError as reason:
+        return Extraction(failures=(Failure(path=path, stage="parse", message=str(reason)),))
     if script is not None:
         functions.append(script)
     functions.sort(key=lambda function: (function.span.start_byte, -function.span.end_byte))
@@ -143,33 +149,32 @@ def extract(source: bytes, language: str, path: str = "", *, deadline_s: float |
     if too_deep:
         message = f"{too_deep} functions nested deeper than {MAX_NESTING} levels were left out"
         failures.append(Failure(path=path, stage="extract", message=message))
+    if tree.is_incomplete:
+        message = "is nested so deeply that some functions may have been missed"
+        failures.append(Failure(path=path, stage="extract", message=message))
     if not functions and _is_mostly_errors(root):
         message = f"could not be read as {row.display_name}; no function found"
         failures.append(Failure(path=path, stage="parse", message=message))
     return Extraction(functions=tuple(functions), failures=tuple(failures))
 
 
-def extract_snippet(code: str | bytes, language: str) -> Function:
+def extract_snippet(code: str | bytes, language: str, *, deadline_s: float = SNIPPET_SECONDS) -> Function:
     """All of `code` as one unit of kind `snippet`: a function, a bare body, a program, or nothing at all.
 
-    A function's snippet normalises to the same atoms as the function does within its file. Raises
-    `UsageError` for an unknown language and nothing else.
+    A function's snippet normalises to the same atoms as the function does within its file. Code on which the
+    grammar loops, or takes longer than `deadline_s` seconds, is normalised all the same, its comments and
+    strings found by their marks alone. Raises `UsageError` for an unknown language and nothing else.
     """
     row = languages.resolve(language)
     original = code.encode("utf-8", "surrogatepass") if isinstance(code, str) else code
     source = _dedent(original) if row.name == "python" else original
     lead = len(row.snippet_prefix) if b"<?" not in source else 0
     padded = row.snippet_prefix[:lead] + source
-    stop = _stopwatch(None)
-    best: tuple[tree_sitter.Node, tree_sitter.Language] | None = None
-    for candidate in languages.snippet_grammars(row.name):
-        root = _parse(padded, candidate, stop)
-        if best is None or (best[0].has_error and not root.has_error):
-            best = root, candidate
-    assert best is not None
-    tree = _collect(padded, row, best[0], languages.query(row.name, best[1]), stop)
-    newlines = _newlines(original)
-    span = _span(newlines, 0, len(original))
+    try:
+        regions = _snippet_regions(padded, row, _Deadline(deadline_s))
+    except _GivenUpError:
+        regions = _marked_regions(padded, row)
+    span = _span(_newlines(original), 0, len(original))
     return Function(
         path="",
         language=row.name,
@@ -181,54 +186,64 @@ def extract_snippet(code: str | bytes, language: str) -> Function:
         span=span,
         name_span=None,
         body_span=span,
-        normalised=normalise(padded, lead, len(padded), tree.regions, row.name),
+        normalised=normalise(padded, lead, len(padded), regions, row.name),
     )
 
 
-def _stopwatch(seconds: float | None) -> Callable[[], None] | None:
-    if seconds is None:
-        return None
-    end = time.monotonic() + seconds
-
-    def check() -> None:
-        if time.monotonic() > end:
-            raise _TimeUpError
-
-    return check
+def _snippet_regions(source: bytes, row: Language, deadline: _Deadline) -> list[Region]:
+    parsed = blank_macros(source) if row.has_macros else source
+    first, *others = languages.snippet_grammars(row.name)
+    grammar, root = first, _parse(parsed, first, deadline)
+    for other in others:
+        if root.has_error and not (attempt := _parse(parsed, other, deadline)).has_error:
+            grammar, root = other, attempt
+    return _collect(source, row, root, languages.query(row.name, grammar), deadline).regions
 
 
-def _parse(source: bytes, grammar: tree_sitter.Language, stop: Callable[[], None] | None) -> tree_sitter.Node:
-    parser = tree_sitter.Parser(grammar)
-    if stop is None:
-        return parser.parse(source).root_node
-    late = False
+def _marked_regions(source: bytes, row: Language) -> list[Region]:
+    """Comments and strings without a grammar. Right for nearly all code, and done in one pass."""
+    comments = [re.escape(start) + ".*?(?:" + re.escape(end) + "|\\Z)" for start, end in row.block_comments]
+    comments += [re.escape(prefix) + "[^\\n]*" for prefix in row.line_comments]
+    strings = r"""\"(?:\\.|[^\"\\\n])*+\"|'(?:\\.|[^'\\\n])*+'"""
+    pattern = re.compile(f"(?P<comment>{'|'.join(comments)})|{strings}".encode(), re.DOTALL)
+    return [
+        Region(match.start(), match.end(), "comment" if match.lastgroup else "string")
+        for match in pattern.finditer(source)
+    ]
+
+
+class _Deadline:
+    """When a file is given up, and after how many seconds that is."""
+
+    __slots__ = ("at", "seconds")
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = math.inf if seconds is None else seconds
+        self.at = time.monotonic() + self.seconds
+
+    def check(self) -> None:
+        if time.monotonic() > self.at:
+            raise _GivenUpError(f"took longer than {self.seconds:g} s; raise --parse-timeout or exclude it")
+
+
+def _parse(source: bytes, grammar: tree_sitter.Language, deadline: _Deadline) -> tree_sitter.Node:
+    effort = 500 + len(source) // 5  # Real code reports progress once in 30 bytes or more, hostile code in 10.
 
     def read(offset: int, _point: tree_sitter.Point) -> bytes:
-        return source[offset : offset + 65536]
+        return source[offset : offset + _READ_BYTES]
 
     def cancel(_offset: int, _has_error: bool) -> bool:
-        nonlocal late
-        late = _is_late(stop)
-        return late
+        nonlocal effort
+        effort -= 1
+        return effort < 0 or time.monotonic() > deadline.at
 
     try:
-        return parser.parse(read, progress_callback=cancel).root_node
-    except ValueError:
-        if late:
-            raise _TimeUpError from None
+        return tree_sitter.Parser(grammar).parse(read, progress_callback=cancel).root_node
+    except ValueError:  # "Parsing failed": it was cancelled.
+        if effort < 0:  # Unlike the time limit, this one gives the same result on every machine.
+            raise _GivenUpError("makes the grammar loop, it is probably broken; mend it or exclude it") from None
+        deadline.check()
         raise
-
-
-def _is_late(stop: Callable[[], None]) -> bool:
-    try:
-        stop()
-    except _TimeUpError:
-        return True
-    return False
-
-
-def _always(*_arguments: object) -> bool:
-    return True
 
 
 def _collect(
@@ -236,15 +251,13 @@ def _collect(
     row: Language,
     root: tree_sitter.Node,
     query: tree_sitter.Query,
-    stop: Callable[[], None] | None,
+    deadline: _Deadline,
 ) -> _Tree:
     """Run the query and sort what it captured into units, scopes and regions."""
-    cursor = tree_sitter.QueryCursor(query)
-    if stop is None:
-        matches = cursor.matches(root)
-    else:
-        matches = cursor.matches(root, _always, lambda _offset: _is_late(stop))
-        stop()
+    # `matches` would take a progress callback too, but in py-tree-sitter 0.26.1 that crashes the interpreter.
+    cursor = tree_sitter.QueryCursor(query, match_limit=MAX_OPEN_MATCHES)
+    matches = cursor.matches(root)
+    deadline.check()
     ranges: list[tuple[int, int, int, str]] = []
     docs: dict[int, tuple[int, int]] = {}
     declarations: set[tuple[int, int]] = set()
@@ -265,15 +278,14 @@ def _collect(
             elif kind == "stub":
                 stubs.update(node.byte_range for node in nodes)
             elif kind == "scope.rest":
-                prefix.append((nodes[0].end_byte, _dotted(_text(source, nodes[0]))))
+                prefix.append((nodes[0].end_byte, dotted(text_of(source, nodes[0]))))
             elif kind in _SCOPE_KINDS:
                 node = nodes[0]
                 named = captures.get("scope.name")
                 key = (node.start_byte, node.end_byte, kind)
                 if key not in scopes or named:
-                    name = _scope_name(_text(source, named[0])) if named else ""
-                    if kind == "scope.object":
-                        name = ".".join(part for part in name.split(".") if part not in _MUTE_OWNERS)
+                    naming = object_name if kind == "scope.object" else scope_name
+                    name = naming(text_of(source, named[0])) if named else ""
                     scopes[key] = _Scope(kind, node.start_byte, node.end_byte, name)
             elif kind in _UNIT_KINDS:
                 unit = _unit(source, kind, nodes[0], captures)
@@ -297,6 +309,7 @@ def _collect(
         declarations=declarations | stubs,
         prefix=sorted(prefix),
         newlines=_newlines(source),
+        is_incomplete=bool(cursor.did_exceed_match_limit),
     )
 
 
@@ -323,6 +336,8 @@ def _unit(
     source: bytes, kind: str, node: tree_sitter.Node, captures: dict[str, list[tree_sitter.Node]]
 ) -> _Unit | None:
     bodies = captures.get("body")
+    if bodies is None and (field := node.child_by_field_name("body")) is not None:
+        bodies = [field]
     body = (bodies[0].start_byte, bodies[-1].end_byte) if bodies else None
     if body is not None and body[0] >= body[1]:  # Error recovery invented the body.
         return None
@@ -332,118 +347,25 @@ def _unit(
     name = ""
     if named := captures.get("name"):
         name_range = named[0].byte_range
-        name = _plain_name(_text(source, named[0]))
+        name = plain_name(text_of(source, named[0]))
     elif targets := captures.get("target"):
-        name, owners, name_range = _target(source, targets[0])
+        name, owners, name_range = target(source, targets[0])
     elif declarators := captures.get("declarator"):
-        name, owners, name_range = _declared(source, declarators[0])
+        name, owners, name_range = declared(source, declarators[0])
         if not name:
             return None
+    elif "accessor" not in captures and (field := node.child_by_field_name("name")) is not None:
+        name_range = field.byte_range
+        name = plain_name(text_of(source, field))
     if receivers := captures.get("receiver"):
-        owners = (_scope_name(_text(source, receivers[0])), *owners)
+        owners = (scope_name(text_of(source, receivers[0])), *owners)
     if operators := captures.get("operator"):  # C#'s `operator +`, `operator int` and `~Name`.
-        operator = _text(source, operators[0])
+        operator = text_of(source, operators[0])
         name = f"{operator}{name}" if operator == "~" else f"{operator} {name}"
     if accessors := captures.get("accessor"):
-        accessor = _text(source, accessors[0])
+        accessor = text_of(source, accessors[0])
         name_range = accessors[0].byte_range
     return _Unit(kind, node.start_byte, node.end_byte, body, name, owners, name_range, accessor)
-
-
-def _text(source: bytes, node: tree_sitter.Node) -> str:
-    return source[node.start_byte : node.end_byte].decode("utf-8", "replace")
-
-
-def _plain_name(text: str) -> str:
-    """A name as people say it: `"k"`, `:k` and `k:` are all `k`."""
-    name = _SPACE.sub(" ", text).strip()
-    if len(name) > 1 and name[0] in "\"'`" and name[-1] == name[0]:
-        name = name[1:-1]
-    if len(name) > 1 and name[0] == ":" and name[1] != ":":
-        name = name[1:].strip("\"'")
-    return name[:MAX_SIGNATURE]
-
-
-def _scope_name(text: str) -> str:
-    """`a::S<T>` → `a.S`; `*List[T]` → `List`; `"./module"` → `./module`."""
-    name = _plain_name(text)
-    for _ in range(8):
-        shorter = _BRACKETS.sub("", name)
-        if shorter == name:
-            break
-        name = shorter
-    name = re.sub(r"\b(?:mut|dyn|const)\s|'\w+\s", "", name.replace("&", " ").replace("*", " "))
-    return _dotted(name.strip(" ()?$"))
-
-
-def _dotted(text: str) -> str:
-    parts = _PATH_SEPARATOR.split(_SPACE.sub("", text.replace("\\", ".")))
-    return ".".join(filter(None, parts))
-
-
-def _target(source: bytes, node: tree_sitter.Node) -> tuple[str, tuple[str, ...], tuple[int, int]]:
-    """Name and owners of an assignment's left side: `A.prototype.f` is `f` of `A`."""
-    text = _text(source, node)
-    if _PATH.match(text):
-        *owners, name = _PATH_SEPARATOR.split(text)
-        size = len(name.encode("utf-8", "replace"))
-        clean = tuple(owner for owner in owners if owner not in _MUTE_OWNERS)
-        return name.lstrip("$@"), clean, (max(node.start_byte, node.end_byte - size), node.end_byte)
-    found = _LAST_WORD.search(text)
-    return (found.group() if found else _plain_name(text)), (), node.byte_range
-
-
-def _declared(source: bytes, node: tree_sitter.Node) -> tuple[str, tuple[str, ...], tuple[int, int] | None]:
-    """Walk a C or C++ declarator down to the name it declares; `A<T>::f` gives `f` and the owner `A`."""
-    owners: list[str] = []
-    current: tree_sitter.Node | None = node
-    macro_arguments: tree_sitter.Node | None = None
-    while current is not None:
-        kind = current.type
-        if kind == "qualified_identifier":
-            if (scope := current.child_by_field_name("scope")) is not None:
-                owners.append(_scope_name(_text(source, scope)))
-            current = current.child_by_field_name("name")
-        elif kind in _DECLARED_NAMES:
-            name = _SPACE.sub(" ", _text(source, current)).strip()
-            if kind == "operator_cast":
-                name = name.split("(", 1)[0].strip()
-            if macro_arguments is not None and _MACRO_NAME.match(name) and not owners:
-                return _macro_test(source, name, current, macro_arguments)
-            return name[:MAX_SIGNATURE], tuple(filter(None, owners)), current.byte_range
-        else:
-            if kind == "function_declarator":
-                macro_arguments = current.child_by_field_name("parameters")
-            inner = current.child_by_field_name("declarator")
-            if inner is None:
-                inner = next((child for child in current.named_children if child.type in _DECLARATORS), None)
-            current = inner
-    return "", (), None
-
-
-_DECLARED_NAMES = frozenset(
-    {"identifier", "field_identifier", "destructor_name", "operator_name", "operator_cast", "template_function"}
-    | {"type_identifier", "primitive_type", "template_method"}
-)
-_DECLARATORS = _DECLARED_NAMES | {
-    "qualified_identifier",
-    "function_declarator",
-    "pointer_declarator",
-    "reference_declarator",
-    "parenthesized_declarator",
-    "array_declarator",
-    "attributed_declarator",
-}
-
-
-def _macro_test(
-    source: bytes, macro: str, name: tree_sitter.Node, arguments: tree_sitter.Node
-) -> tuple[str, tuple[str, ...], tuple[int, int]]:
-    """`TEST(Suite, Case) { … }` looks like a function called TEST; people call it Case of Suite."""
-    parts = [_text(source, child) for child in arguments.named_children[:3]]
-    if len(parts) == 2 and all(re.fullmatch(r"\w+", part) for part in parts):
-        return parts[1], (parts[0],), arguments.named_children[1].byte_range
-    return macro, (), name.byte_range
 
 
 def _newlines(source: bytes) -> list[int]:
@@ -459,7 +381,7 @@ def _span(newlines: list[int], start: int, end: int) -> Span:
     )
 
 
-def _functions(tree: _Tree, path: str, stop: Callable[[], None] | None) -> tuple[list[Function], int]:
+def _functions(tree: _Tree, path: str, deadline: _Deadline) -> tuple[list[Function], int]:
     """Name every unit by the scopes and units around it. Also counts the units that are nested too deep."""
     items: list[tuple[int, int, int, _Unit | _Scope]] = [
         *((scope.start, -scope.end, 0, scope) for scope in tree.scopes),
@@ -472,8 +394,7 @@ def _functions(tree: _Tree, path: str, stop: Callable[[], None] | None) -> tuple
     next_prefix, prefix = next(rest), ""
     too_deep = 0
     for start, _end, _order, item in items:
-        if stop is not None:
-            stop()
+        deadline.check()
         while start >= next_prefix[0]:
             prefix = next_prefix[1]
             next_prefix = next(rest)
@@ -552,7 +473,7 @@ def _function(
 
 
 def _first_code(tree: _Tree, start: int, end: int) -> int:
-    """Skip the annotations and comments a declaration opens with, so that they are not part of its identity."""
+    """Skip the annotations and comments a declaration opens with: they are not part of its identity."""
     position = start
     index = bisect_left(tree.region_starts, position)
     while index < len(tree.regions):
@@ -595,7 +516,8 @@ def _signature(tree: _Tree, start: int, end: int, property_start: int | None) ->
     if end - start <= 4 * MAX_SIGNATURE:
         text = _SIGNATURE_TAIL.sub("", text)
     if property_start is not None:
-        head = tree.source[_first_code(tree, property_start, start) : min(start, property_start + 4 * MAX_SIGNATURE)]
+        head_end = min(start, property_start + 4 * MAX_SIGNATURE)
+        head = tree.source[_first_code(tree, property_start, start) : head_end]
         first = re.split(rb"[{\n]", head, maxsplit=1)[0].decode("utf-8", "replace")
         text = f"{_SPACE.sub(' ', first).strip()} {text}"
     return text if len(text) <= MAX_SIGNATURE else text[: MAX_SIGNATURE - 1] + "…"
@@ -607,15 +529,16 @@ def _doc(tree: _Tree, unit: _Unit) -> str:
         first = _NOT_SPACE.search(tree.source, unit.body[0], unit.body[1])
         inside = tree.docs.get(first.start()) if first else None
         if inside is not None:
-            return _clean_docstring(tree.source[slice(*inside)].decode("utf-8", "replace"))
+            return clean_docstring(tree.source[slice(*inside)].decode("utf-8", "replace"))
     index = bisect_left(tree.region_starts, unit.start)
     gap_end = unit.start
     between: list[bytes] = []
     while index > 0 and tree.regions[index - 1].kind == "drop":
         region = tree.regions[index - 1]
-        if gap_end - region.end > MAX_SIGNATURE:
+        piece = tree.source[region.end : gap_end][: MAX_SIGNATURE + 1]
+        if len(piece) > MAX_SIGNATURE or len(between) == 16 or _BLANK_LINE.search(piece):
             return ""
-        between.append(tree.source[region.end : gap_end])
+        between.append(piece)
         gap_end = region.start
         index -= 1
     comments: list[Region] = []
@@ -633,8 +556,11 @@ def _doc(tree: _Tree, unit: _Unit) -> str:
         index -= 1
         if tree.source.startswith(b"/*", region.start):
             break
-    raw = [tree.source[region.start : region.end].decode("utf-8", "replace") for region in reversed(comments)]
-    return _clean_comments(raw, tree.row)
+    raw = [
+        tree.source[region.start : min(region.end, region.start + 4 * MAX_DOC)].decode("utf-8", "replace")
+        for region in reversed(comments)
+    ]
+    return clean_comments(raw, tree.row)
 
 
 def _opens_line(tree: _Tree, position: int) -> bool:
@@ -644,47 +570,16 @@ def _opens_line(tree: _Tree, position: int) -> bool:
     return not before.removeprefix(_UTF8_BOM).strip(b" \t")
 
 
-def _clean_docstring(text: str) -> str:
-    body = re.sub(r"\A[A-Za-z]{0,2}(\"\"\"|'''|\"|')", "", text)
-    quote = text[len(text) - len(body) - 3 : len(text) - len(body)]
-    body = body.removesuffix(quote) if quote in ('"""', "'''") else body[:-1]
-    first, _, others = body.partition("\n")
-    return f"{first.strip()}\n{textwrap.dedent(others)}".strip()[:MAX_DOC]
-
-
-def _clean_comments(comments: Sequence[str], row: Language) -> str:
-    lines: list[str] = []
-    for comment in comments:
-        lines.extend(_clean_comment(comment, row))
-    return "\n".join(lines).strip()[:MAX_DOC]
-
-
-def _clean_comment(comment: str, row: Language) -> list[str]:
-    for opening, closing in row.block_comments:
-        if comment.startswith(opening):
-            inner = comment[len(opening) :].removesuffix(closing)
-            return [re.sub(r"\A\s*\*+(?!\w) ?|\A\s+", "", line).rstrip() for line in inner.split("\n")]
-    for prefix in row.line_comments:
-        if comment.startswith(prefix):
-            inner = comment[len(prefix) :]
-            return [inner.removeprefix(" ").rstrip()]
-    return [comment.strip()]
-
-
-def _script(tree: _Tree, path: str, stop: Callable[[], None] | None) -> Function | None:
+def _script(tree: _Tree, path: str, deadline: _Deadline) -> Function | None:
     """The statements of the top level as one unit, if there are enough of them."""
     row = tree.row
-    suffix = PurePosixPath(path).suffix.lower()
-    if not row.script_extensions or ("*" not in row.script_extensions and suffix not in row.script_extensions):
-        return None
-    if tree.root.is_error:
+    if not {"*", PurePosixPath(path).suffix.lower()}.intersection(row.script_extensions) or tree.root.is_error:
         return None
     definitions = _outermost(tree)
     pieces: list[tuple[int, int]] = []
     statements: list[tree_sitter.Node] = []
     for node in tree.root.named_children:
-        if stop is not None:
-            stop()
+        deadline.check()
         if node.is_error or node.is_missing or node.byte_range in tree.declarations:
             continue
         if row.script_statements and node.type not in row.script_statements:
@@ -719,8 +614,9 @@ def _script(tree: _Tree, path: str, stop: Callable[[], None] | None) -> Function
 
 def _outermost(tree: _Tree) -> list[tuple[int, int]]:
     """Byte ranges of the definitions no other definition contains, in order."""
+    definers = ("scope.type", "scope.namespace")
     ranges = [(unit.start, -unit.end) for unit in tree.units]
-    ranges += [(scope.start, -scope.end) for scope in tree.scopes if scope.kind in ("scope.type", "scope.namespace")]
+    ranges += [(scope.start, -scope.end) for scope in tree.scopes if scope.kind in definers]
     outer: list[tuple[int, int]] = []
     for start, negative_end in sorted(ranges):
         if not outer or start >= outer[-1][1]:

@@ -1,12 +1,13 @@
-"""Reading and parsing many files: hashes in this process, parses in worker processes, keeps the input's order.
+"""Reading and parsing many files: hashes here, parses in worker processes, keeps the order of the input.
 
-Parsing holds the interpreter's lock, and a hostile file may hang or crash a grammar, so both happen elsewhere: a
-worker that dies or outstays the time limit costs one file, not the scan. Workers are plain subprocesses that talk
-pickles over their own pipes. They never import the caller's main module, so no `__main__` guard is needed.
+Parsing holds the interpreter's lock, and a hostile file may hang or crash a grammar, so it happens elsewhere:
+a worker that dies or outstays the time limit costs one file, not the scan. Workers are plain subprocesses
+that talk pickles over their own pipes and never import the caller's main module: it needs no `__main__` guard.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_MAX_BYTES = 2_000_000
 DEFAULT_TIMEOUT_S = 20.0
 BATCH_BYTES = 256 * 1024
-"""Source in one message to a worker: some 0.1 s of work, so that messages cost nothing and nobody waits long."""
+"""Source in one message to a worker: some 0.1 s of work, so that messages cost little and nobody waits."""
 WAITING_BATCHES = 16
 """Batches a worker may be ahead of the file whose result is due next."""
 GRACE_S = 2.0
@@ -45,7 +46,9 @@ Known = Callable[[str, SourceFile], Extraction | None]
 Progress = Callable[[int, SourceFile], None]
 
 _EXTRACTOR = "polyclone.extract:extract"
-_BOOT = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from polyclone.parsing import serve; serve(sys.argv[2])"
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from polyclone.parsing import serve; serve(sys.argv[2])"
+)
 _READY = "ready"
 
 
@@ -81,12 +84,12 @@ def parse_files(
 ) -> Iterator[Parsed]:
     """Parse files and yield their results in the order of the input, whatever `jobs` is.
 
-    Effect: reads the files; starts up to `jobs` worker processes and ends them when the iterator ends, is closed
-    or is interrupted. With one job, or too little to do for a worker to pay off, the work happens in this process,
-    where a file's time limit depends on the grammar's cooperation; `isolate` forces workers.
+    Effect: reads the files; starts up to `jobs` worker processes and ends them when the iterator ends, is
+    closed or is interrupted. With one job, or too little to do for a worker to pay off, the work happens in
+    this process, where only a cooperating grammar can be stopped at the time limit; `isolate` forces workers.
 
     `known(digest, file)` may answer from a cache before a file is parsed. `on_progress(done, file)` is called
-    just before each result. `extractor` names the function workers call (`module:function`); tests replace it.
+    just before each result. `extractor` names the function to call (`module:function`); tests replace it.
     """
     jobs_due: deque[_Job] = deque()
     done = 0
@@ -286,7 +289,7 @@ class _Pool:
 
     def _start(self) -> None:
         command = [sys.executable, "-c", _BOOT, json.dumps(sys.path), self._extractor]
-        # In a group of their own, so that the terminal's Ctrl-C reaches only the parent, which then ends them.
+        # In a group of its own: the terminal's Ctrl-C reaches only the parent, which then ends its workers.
         windows = os.name == "nt"
         flags = 0x08000200 if windows else 0  # CREATE_NO_WINDOW | CREATE_NEW_PROCESS_GROUP
         try:
@@ -311,11 +314,9 @@ class _Pool:
         message = (self._timeout_s, [(job.source, job.file.language, job.file.path) for job in batch])
         stdin = worker.process.stdin
         assert stdin is not None
-        try:
+        with contextlib.suppress(OSError):  # If it has died, its reader will say so.
             pickle.dump(message, stdin, pickle.HIGHEST_PROTOCOL)
             stdin.flush()
-        except OSError:
-            pass  # It died; its reader will say so.
 
     def _limit(self, worker: _Worker) -> float:
         return self._timeout_s + GRACE_S if worker.ready else STARTUP_S
@@ -323,7 +324,8 @@ class _Pool:
     def _patience(self) -> float:
         """Seconds until the first busy worker is overdue."""
         now = time.monotonic()
-        left = [worker.since + self._limit(worker) - now for worker in self._workers if worker.owed or not worker.ready]
+        busy = [worker for worker in self._workers if worker.owed or not worker.ready]
+        left = [worker.since + self._limit(worker) - now for worker in busy]
         return max(0.0, min(left, default=STARTUP_S)) + 0.01
 
     def _kill_overdue(self) -> None:
@@ -372,7 +374,5 @@ def _reap(worker: _Worker) -> None:
     worker.process.wait()
     for pipe in (worker.process.stdin, worker.process.stdout):
         if pipe is not None:
-            try:
+            with contextlib.suppress(OSError):  # Unsent data of a dead worker.
                 pipe.close()
-            except OSError:  # Unsent data of a dead worker.
-                pass

@@ -51,9 +51,7 @@ _HEADER_CODE_LINES = 5
 
 _AUTO = r"(?:auto[- ]?|automatically\s+)"
 _NEVER_EDIT = r"\bdo\s+not\s+(?:hand[- ]?)?(?:edit|modify|change|touch)\b"
-_TOOLS = (
-    r"(?:the\s+protocol\s+buffer\s+compiler|thrift|cython|flex|re2c|ragel|swig|coffeescript|peg(?:gy|\.js))"
-)
+_TOOLS = r"(?:the\s+protocol\s+buffer\s+compiler|thrift|cython|flex|re2c|ragel|swig|coffeescript|peg(?:gy|\.js))"
 _GENERATED_MARK = re.compile(
     rf"""
     (?<![\w`'"@.])@generated(?![\w`'"(])

@@ -25,9 +25,7 @@ logger = logging.getLogger(__name__)
 
 _GIT_TIMEOUT_S = 120
 _REPOSITORY_FOLDERS = (".git", ".hg", ".svn", ".jj")
-_WALK_ERROR = re.compile(
-    r"IO error for operation on (?P<path>.*): (?P<reason>.*?) \(os error \d+\)", re.DOTALL
-)
+_WALK_ERROR = re.compile(r"IO error for operation on (?P<path>.*): (?P<reason>.*?) \(os error \d+\)", re.DOTALL)
 _GIT_WARNING = re.compile(r"^warning: could not open directory '(?P<path>.*)': (?P<reason>.*)$", re.MULTILINE)
 
 

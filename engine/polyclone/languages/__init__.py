@@ -58,12 +58,13 @@ def grammar(language: str, path: str = "") -> tree_sitter.Language:
 def snippet_grammars(language: str) -> tuple[tree_sitter.Language, ...]:
     """The grammars to try, in order, on a piece of code that no file name describes."""
     row = LANGUAGES[language]
-    return tuple(_load(row.grammar_module, factory) for factory in row.snippet_factories or (row.grammar_factory,))
+    factories = row.snippet_factories or (row.grammar_factory,)
+    return tuple(_load(row.grammar_module, factory) for factory in factories)
 
 
 @cache
 def grammar_version(language: str) -> str:
-    """The version of the installed grammar. Part of every cache key: another version may read code differently."""
+    """The version of the installed grammar: part of every cache key, as another may read differently."""
     return version(LANGUAGES[language].grammar_package)
 
 
@@ -80,4 +81,14 @@ def _load(module: str, factory: str) -> tree_sitter.Language:
 @cache
 def _compile(query_file: str, grammar: tree_sitter.Language) -> tree_sitter.Query:
     text = importlib.resources.files(__package__).joinpath("queries", query_file).read_text(encoding="utf-8")
-    return tree_sitter.Query(grammar, text)
+    optional = [line.removeprefix(";?") for line in text.splitlines() if line.startswith(";?")]
+    return tree_sitter.Query(grammar, "\n".join([text, *(line for line in optional if _fits(line, grammar))]))
+
+
+def _fits(pattern: str, grammar: tree_sitter.Language) -> bool:
+    """Whether a grammar has the nodes of an optional pattern: of two grammars of a language one may not."""
+    try:
+        tree_sitter.Query(grammar, pattern)
+    except tree_sitter.QueryError:
+        return False
+    return True

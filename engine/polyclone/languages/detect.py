@@ -11,6 +11,9 @@ _BY_NAME = {name: row.name for row in ROWS for name in row.file_names}
 _BY_EXTENSION = {extension: row.name for row in ROWS for extension in row.extensions}
 _BY_INTERPRETER = {interpreter: row.name for row in ROWS for interpreter in row.interpreters}
 
+_HEAD = 65_536
+"""Bytes of a header that decide between C and C++."""
+
 _SHEBANG = re.compile(rb"#![ \t]*(\S+)([^\r\n]*)")
 _VERSION = re.compile(r"-?[\d.]+$")
 _COMMENTS_AND_STRINGS = re.compile(
@@ -18,20 +21,23 @@ _COMMENTS_AND_STRINGS = re.compile(
 )
 _CPP_ONLY = re.compile(
     rb"""
-    ^\s*(?:\#\s*ifdef\s+__cplusplus[^\n]*\n)?   # an `extern "C"` guard alone says nothing
-    (?:
-        (?:class|namespace|template|using|concept)\b
+    ^[ \t]*(?:
+        (?:class|namespace|using)\s+\w | namespace\s*\{ | template\s*<
       | (?:public|private|protected)\s*:
       | (?:inline|static|constexpr|export|final)\s+(?:class|namespace|constexpr)\b
     )
     | \w\s*::\s*[\w~]
     | \b(?:constexpr|nullptr|noexcept|typename|mutable|decltype|static_cast|reinterpret_cast|dynamic_cast)\b
     | \boperator\s*[^\w\s;]
-    | ^\s*\#\s*include\s*<(?:\w+)>              # a system header without `.h`
+    | ^[ \t]*\#[ \t]*include[ \t]*<\w+>  # a system header without `.h`
     """,
     re.MULTILINE | re.VERBOSE,
 )
-_C_GUARDED = re.compile(rb"^[ \t]*#[ \t]*ifdef[ \t]+__cplusplus\b.*?^[ \t]*#[ \t]*(?:endif|else)\b", re.M | re.S)
+# Only C++ reads what such a guard holds, and an `extern "C"` in it means that the header is for C, too.
+_C_GUARDED = re.compile(
+    rb"^[ \t]*#[ \t]*if(?:def[ \t]|[ \t]+defined)[^\n]*__cplusplus\b.*?(?:^[ \t]*#[ \t]*(?:endif|else)\b|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def detect(path: str, head: bytes) -> str | None:
@@ -54,7 +60,7 @@ def detect(path: str, head: bytes) -> str | None:
 
 
 def _looks_like_cpp(head: bytes) -> bool:
-    code = _COMMENTS_AND_STRINGS.sub(b" ", _C_GUARDED.sub(b" ", head))
+    code = _COMMENTS_AND_STRINGS.sub(b" ", _C_GUARDED.sub(b" ", head[:_HEAD]))
     return _CPP_ONLY.search(code) is not None
 
 

@@ -26,7 +26,7 @@ class Language:
     grammar_variants: tuple[tuple[str, str], ...] = ()
     """(extension, factory) where an extension needs another grammar of the same module."""
     snippet_factories: tuple[str, ...] = ()
-    """Grammars to try on code without a file name; the one with the fewest errors wins. Empty: the main one."""
+    """Grammars to try, in order, on code without a file name; the first without errors wins."""
     snippet_prefix: bytes = b""
     """Put before a snippet that does not open the language itself, as PHP's `<?php` does."""
     query_file: str
@@ -37,6 +37,8 @@ class Language:
     constructor_names: tuple[str, ...] = ()
     """A method of this name is a constructor."""
     constructor_named_as_type: bool = False
+    has_macros: bool = False
+    """Whether `languages.macros` prepares the text for the parser."""
     script_extensions: tuple[str, ...] = ()
     """Files whose top level may be a script; `*` means all of them, nothing means none."""
     script_statements: tuple[str, ...] = ()
@@ -155,6 +157,7 @@ ROWS: tuple[Language, ...] = (
         query_file="c.scm",
         line_comments=_SLASHES,
         block_comments=_STARS,
+        has_macros=True,
     ),
     Language(
         name="cpp",
@@ -167,6 +170,7 @@ ROWS: tuple[Language, ...] = (
         line_comments=_SLASHES,
         block_comments=_STARS,
         constructor_named_as_type=True,
+        has_macros=True,
     ),
     Language(
         name="csharp",

@@ -12,6 +12,12 @@
   value: [(arrow_function body: (_) @body) (function_expression body: (_) @body) (generator_function body: (_) @body)]) @lambda
 (assignment_pattern left: (identifier) @name
   right: [(arrow_function body: (_) @body) (function_expression body: (_) @body)]) @lambda
+; A component or handler in one of the usual wrappers: `const Row = memo((props) => …)`.
+(variable_declarator name: (identifier) @name
+  value: (call_expression function: [(identifier) (member_expression)] @_wrapper
+    arguments: (arguments . [(arrow_function body: (_) @body) (function_expression body: (_) @body)]))
+  (#any-of? @_wrapper "memo" "React.memo" "forwardRef" "React.forwardRef" "useCallback" "React.useCallback"
+    "observer" "debounce" "throttle")) @lambda
 (export_statement "default" @name
   value: [(arrow_function body: (_) @body) (function_expression !name body: (_) @body)] @function)
 (function_expression name: (identifier) @name body: (_) @body) @function
@@ -30,3 +36,9 @@
 [(import_statement) (decorator)] @drop
 (program (export_statement source: (_)) @drop)
 (program (export_statement (export_clause)) @drop)
+(program (lexical_declaration
+  . (variable_declarator value: (call_expression function: (identifier) @_require)) .
+  (#eq? @_require "require")) @drop)
+(program (variable_declaration
+  . (variable_declarator value: (call_expression function: (identifier) @_require)) .
+  (#eq? @_require "require")) @drop)

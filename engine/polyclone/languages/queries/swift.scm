@@ -1,7 +1,9 @@
 ; Units
-(function_declaration "func" . name: _ @name body: (_) @body) @function
-(init_declaration name: _ @name body: (_) @body) @constructor
-(deinit_declaration "deinit" @name body: (_) @body) @method
+; Without @name and @body the fields of these names are taken. A name may be an operator here, and asking for the
+; body in the query makes it take three times as long to compile.
+(function_declaration) @function
+(init_declaration name: "init" @name body: (function_body) @body) @constructor
+(deinit_declaration "deinit" @name body: (function_body) @body) @method
 (property_declaration name: (pattern bound_identifier: (_) @name) computed_value: (computed_property (statements)) @body) @method
 (subscript_declaration "subscript" @name (computed_property (statements)) @body) @method
 (computed_getter (getter_specifier) @accessor (statements) @body) @method
