@@ -87,10 +87,7 @@ class Resolved:
 
     def explain(self) -> str:
         """One line a setting: key, value in TOML notation, and source. For people."""
-        rows = [
-            (_key(name), _toml(getattr(self.config, name)), self.sources[name])
-            for name in sorted(self.sources)
-        ]
+        rows = [(_key(name), _toml(getattr(self.config, name)), self.sources[name]) for name in sorted(self.sources)]
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         return "\n".join(f"{key:{widths[0]}}  {value:{widths[1]}}  {source}" for key, value, source in rows)
 
@@ -249,9 +246,7 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
         "color": _Rule(f"one of {', '.join(COLORS)}", _one_of(COLORS)),
         "max_groups": _Rule("a whole number, 1 or more", _whole(1)),
         "jobs": _Rule("a whole number, 1 or more", _whole(1), in_file=False),
-        "parse_timeout_s": _Rule(
-            "a number of seconds above 0 and at most 3600", _number(0, 3600), in_file=False
-        ),
+        "parse_timeout_s": _Rule("a number of seconds above 0 and at most 3600", _number(0, 3600), in_file=False),
     }
 )
 _RIVALS = {"min_probability": "precision", "precision": "min_probability"}
@@ -318,9 +313,7 @@ def _refuse_both_thresholds(
     values: Mapping[str, object], where: str, error: type[ConfigError] | type[UsageError]
 ) -> None:
     if "min_probability" in values and "precision" in values:
-        raise error(
-            f"{where}: `min-probability` and `precision` are two ways to say one thing; keep one of them"
-        )
+        raise error(f"{where}: `min-probability` and `precision` are two ways to say one thing; keep one of them")
 
 
 def _stays_inside(path: str) -> bool:

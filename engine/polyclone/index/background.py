@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from polyclone.index.codes import Codes
 
-_UNIT_BITS = 14
-"""Unit vectors are rounded to multiples of 2⁻¹⁴. A sum of 2²⁵ products of two of them stays below 2⁵³."""
+_UNIT_BITS = 16
+"""Unit vectors are rounded to multiples of 2⁻¹⁶. A sum of 2²⁰ products of two of them stays below 2⁵³."""
 _ROWS = 4096
 
 
@@ -28,7 +28,7 @@ class Background:
             unit = np.rint(rows.values * rows.scales[:, None].astype(np.float64) * 2.0**_UNIT_BITS)
             total += unit.sum(axis=0)
             moment += unit.T @ unit
-        # |code|² ≤ 127²·d and M's eigenvalues ≤ 1, so `codeᵀ·M·code` needs log2(127²·d) bits before the point.
+        # |code|² ≤ 127²·d and M's eigenvalues ≤ 1: `codeᵀ·M·code` has log2(127²·d) bits before the point.
         self._moment_bits = min(26, 51 - int(np.ceil(np.log2(127**2 * max(dimension, 1)))))
         count = max(len(codes), 1)
         self._mean = np.rint(total * (2.0**self._moment_bits / (count * 2.0**_UNIT_BITS)))

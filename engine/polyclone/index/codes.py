@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LARGEST_CODE = 127
+_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,16 +66,19 @@ def quantise(vectors: NDArray[np.float32]) -> Codes:
 
     Rounds half to even. Only directions are kept: the scale is derived from the code and not from the
     vector, so that a code's similarity to itself is 1 up to float32 rounding, for vectors of any length.
-    Zero vectors are allowed and similar to nothing (0). Raises `ValueError` for other shapes, NaN or infinity.
+    Zero vectors are allowed and similar to nothing (0). Raises `ValueError` for another shape, NaN, infinity.
     """
     if vectors.ndim != 2:
         raise ValueError(f"vectors must have shape (n, d), not {vectors.shape}")
     if not np.isfinite(vectors).all():
         raise ValueError("vectors must be finite")
-    wide = vectors.astype(np.float64)
-    largest = np.abs(wide).max(axis=1, keepdims=True, initial=0.0)
-    unit = np.divide(wide, largest, out=np.zeros_like(wide), where=largest > 0)
-    return codes_of(np.rint(unit * _LARGEST_CODE).astype(np.int8))
+    values = np.empty(vectors.shape, np.int8)
+    for start in range(0, len(vectors), _ROWS):
+        wide = vectors[start : start + _ROWS].astype(np.float64)
+        largest = np.abs(wide).max(axis=1, keepdims=True, initial=0.0)
+        unit = np.divide(wide, largest, out=np.zeros_like(wide), where=largest > 0)
+        values[start : start + _ROWS] = np.rint(unit * _LARGEST_CODE)
+    return codes_of(values)
 
 
 def similarity(a: Codes, i: int, b: Codes, j: int) -> np.float32:
@@ -83,4 +87,4 @@ def similarity(a: Codes, i: int, b: Codes, j: int) -> np.float32:
     (dot · scale of b) · scale of a, in float32; so exchanging a and b may change the last bit.
     """
     dot = np.dot(a.values[i].astype(np.int64), b.values[j].astype(np.int64))
-    return np.float32(np.float32(dot) * b.scales[j]) * a.scales[i]
+    return np.float32(np.float32(np.float32(dot) * b.scales[j]) * a.scales[i])

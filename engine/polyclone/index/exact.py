@@ -26,9 +26,7 @@ class ExactIndex:
     (float32), and those rows as float32. Threads are those of numpy's linear algebra library.
     """
 
-    def __init__(
-        self, codes: Codes, *, block_queries: int = _BLOCK_QUERIES, block_rows: int = _BLOCK_ROWS
-    ) -> None:
+    def __init__(self, codes: Codes, *, block_queries: int = _BLOCK_QUERIES, block_rows: int = _BLOCK_ROWS) -> None:
         if block_queries < 1 or block_rows < 1:
             raise ValueError("a block must have at least one query and one row")
         self.codes = codes
@@ -40,9 +38,7 @@ class ExactIndex:
         if k < 1:
             raise ValueError(f"k must be 1 or more, not {k}")
         if queries.dimension != self.codes.dimension:
-            raise ValueError(
-                f"queries have {queries.dimension} dimensions, the index has {self.codes.dimension}"
-            )
+            raise ValueError(f"queries have {queries.dimension} dimensions, the index has {self.codes.dimension}")
         if self._background is None:
             self._background = Background(self.codes)
         indices = np.full((len(queries), k), -1, np.int32)
@@ -81,19 +77,18 @@ def _dots(left: list[NDArray[np.float32]], right: list[NDArray[np.float32]]) -> 
     return total.astype(np.float32)
 
 
-def _merge(
-    best: NDArray[np.float32], best_rows: NDArray[np.int32], scores: NDArray[np.float32], start: int
-) -> None:
+def _merge(best: NDArray[np.float32], best_rows: NDArray[np.int32], scores: NDArray[np.float32], start: int) -> None:
     """Take into (q, k) `best` what `scores` (q, r), of rows from `start` on, has to offer.
 
     Blocks come in rising order, so a newcomer must beat the k-th best: a tie goes to the lower index.
     """
     k = best.shape[1]
-    queries, columns = np.nonzero(scores > best[:, -1:])
-    if len(queries) > 4 * best.size:  # The first block, mostly: there, selecting is cheaper than sorting.
-        queries, columns = _top(scores, k)
-    if not len(queries):
+    better = scores > best[:, -1:]
+    newcomers = np.count_nonzero(better)
+    if newcomers == 0:
         return
+    # In the first block everything is better; there, to select is cheaper than to sort.
+    queries, columns = np.nonzero(better) if newcomers <= 4 * best.size else _top(scores, k)
     values = np.concatenate([best.ravel(), scores[queries, columns]])
     rows = np.concatenate([best_rows.ravel(), (columns + start).astype(np.int32)])
     owners = np.concatenate([np.repeat(np.arange(len(best)), k), queries])
@@ -107,7 +102,7 @@ def _merge(
 
 
 def _top(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions (query, column), in rising order, of the `k` best scores of each row, ties by lower column."""
+    """Positions (query, column), in rising order, of each row's `k` best scores; ties by lower column."""
     width = scores.shape[1]
     if width <= k:
         queries, columns = np.nonzero(np.ones_like(scores, dtype=bool))

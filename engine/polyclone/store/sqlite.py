@@ -135,7 +135,8 @@ class SqliteStore:
         )
         try:
             self._identity = _identity(self.path)
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # Only a file without tables heeds it.
+            if _pragma(connection, "page_count") == 0:  # Later it would have no effect but to write the header.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             _use_write_ahead_log(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA journal_size_limit = 16777216")
@@ -153,8 +154,7 @@ class SqliteStore:
         today = _today()
         for chunk in _chunks(list(dict.fromkeys(keys))):
             rows = connection.execute(
-                "SELECT id, key, value, checksum, used_day FROM blob "
-                f"WHERE kind = ? AND key IN ({_marks(chunk)})",
+                f"SELECT id, key, value, checksum, used_day FROM blob WHERE kind = ? AND key IN ({_marks(chunk)})",
                 (kind, *chunk),
             )
             for row, key, value, checksum, used_day in rows:
@@ -176,9 +176,7 @@ class SqliteStore:
         try:
             with _transaction(connection):
                 connection.executemany("DELETE FROM blob WHERE id = ?", [(row,) for row in bad])
-                connection.executemany(
-                    "UPDATE blob SET used_day = ? WHERE id = ?", [(today, row) for row in used]
-                )
+                connection.executemany("UPDATE blob SET used_day = ? WHERE id = ?", [(today, row) for row in used])
         except sqlite3.OperationalError as error:
             logger.info("%s: could not note what was used: %s", self.path, error)
 
@@ -204,6 +202,9 @@ class SqliteStore:
                         f"SELECT id FROM blob WHERE kind = ? AND key IN ({_marks(chunk)})", (kind, *chunk)
                     )
                 )
+        if _pragma(connection, "page_count") * _pragma(connection, "page_size") > self.max_bytes:
+            # Free pages go back to the file system. `execute` would stop after the first of them.
+            connection.executescript("PRAGMA incremental_vacuum")
 
     def _make_room(self, connection: sqlite3.Connection, size: int) -> bool:
         """Evict what was not used for longest until `size` more bytes fit. False if they do not."""
@@ -214,8 +215,6 @@ class SqliteStore:
             if not doomed:
                 return False
             connection.executemany("DELETE FROM blob WHERE id = ?", doomed)
-        if _pragma(connection, "page_count") * _pragma(connection, "page_size") > self.max_bytes:
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
         return True
 
     def _longest_unused(self, connection: sqlite3.Connection, size: int) -> list[tuple[int]]:
@@ -235,9 +234,7 @@ class SqliteStore:
         if code in _DAMAGED or isinstance(error, _DamagedError):
             return self._move_aside(error)
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            self._say_once(
-                "busy", f"the cache {self.path} is held by another process; some results are not kept"
-            )
+            self._say_once("busy", f"the cache {self.path} is held by another process; some results are not kept")
             return False
         self._writable = False
         self._say_once(
