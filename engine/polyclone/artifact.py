@@ -80,6 +80,8 @@ class Manifest:
     version: str
     normaliser_version: int
     dimension: int
+    dense_width: int
+    """The first so many dimensions are the dense channel, the rest the lexical one."""
     token_budget: int
     languages: tuple[str, ...]
     min_atoms: int
@@ -108,6 +110,7 @@ class Manifest:
                     "version": self.version,
                     "normaliser_version": self.normaliser_version,
                     "dimension": self.dimension,
+                    "dense_width": self.dense_width,
                     "token_budget": self.token_budget,
                     "languages": list(self.languages),
                     "min_atoms": self.min_atoms,
@@ -152,7 +155,9 @@ class Bundle:
                 " was promised; rebuild the bundle."
             )
         vectors = array.astype(np.float32)
-        return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12), dtype=np.float32)
+        return np.asarray(
+            vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12), dtype=np.float32
+        )
 
 
 def default_bundle_path() -> Path:
@@ -189,6 +194,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
 
 def _reader(where: Path) -> tuple[Any, set[str]]:
     if where.is_dir():
+
         def read_file(name: str) -> bytes:
             return (where / name).read_bytes()
 
@@ -231,6 +237,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
             version=str(raw["version"]),
             normaliser_version=int(raw["normaliser_version"]),
             dimension=int(raw["dimension"]),
+            dense_width=int(raw["dense_width"]),
             token_budget=int(raw["token_budget"]),
             languages=tuple(map(str, raw["languages"])),
             min_atoms=int(raw["min_atoms"]),
@@ -259,15 +266,24 @@ def _check(manifest: Manifest, where: str) -> None:
             f" version {NORMALISER_VERSION}. Use the polyclone it was made for, or train and export it again."
         )
     if manifest.kind not in KINDS:
-        raise ModelError(f"{where}: kind {manifest.kind!r} is unknown; this polyclone loads {', '.join(KINDS)}.")
+        raise ModelError(
+            f"{where}: kind {manifest.kind!r} is unknown; this polyclone loads {', '.join(KINDS)}."
+        )
     odd = [name for name in manifest.files if not _PLAIN_NAME.fullmatch(name)]
     if odd:
-        raise ModelError(f"{where}: the file name {odd[0]!r} leads out of the bundle or is not plain; refused.")
+        raise ModelError(
+            f"{where}: the file name {odd[0]!r} leads out of the bundle or is not plain; refused."
+        )
     missing = [name for name in REQUIRED if name not in manifest.files]
     if missing:
         raise ModelError(f"{where}: the manifest lists no {', '.join(missing)}. Export the bundle again.")
-    if not 1 <= manifest.dimension <= 1 << 16 or not 16 <= manifest.token_budget <= 1 << 17:
-        raise ModelError(f"{where}: dimension {manifest.dimension} or budget {manifest.token_budget} is absurd.")
+    if (
+        not 1 <= manifest.dense_width <= manifest.dimension <= 1 << 16
+        or not 16 <= manifest.token_budget <= 1 << 17
+    ):
+        raise ModelError(
+            f"{where}: dimension {manifest.dimension} or budget {manifest.token_budget} is absurd."
+        )
     points = manifest.calibration
     ascending = all(a <= b for a, b in _neighbours(points.logits)) and all(
         0.0 <= a <= b <= 1.0 for a, b in _neighbours(points.probabilities)

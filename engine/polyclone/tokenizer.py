@@ -28,9 +28,31 @@ PAD, UNK, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 STRING, BIG, REAL, NAME = "[str]", "[big]", "[real]", "[name]"
 
 #: Operators of more than one character are tokens of their own; the single characters are in the vocabulary.
-COMPOUND_OPERATORS = (
-    "== != <= >= << >> += -= *= /= %= &= |= ^= <<= >>= ** **= <=> .. ?? =~ <-".split()
-)
+COMPOUND_OPERATORS = [
+    "==",
+    "!=",
+    "<=",
+    ">=",
+    "<<",
+    ">>",
+    "+=",
+    "-=",
+    "*=",
+    "/=",
+    "%=",
+    "&=",
+    "|=",
+    "^=",
+    "<<=",
+    ">>=",
+    "**",
+    "**=",
+    "<=>",
+    "..",
+    "??",
+    "=~",
+    "<-",
+]
 MARKERS = (STRING, BIG, REAL, NAME, *(f"[{operator}]" for operator in COMPOUND_OPERATORS))
 
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")

@@ -95,7 +95,7 @@ class Reason:
     """Why a pair is reported: a computed fact, e.g. kind `constants`, items `("1000000007", "31")`."""
 
     kind: str
-    """`constants`, `calls`, `identifiers`, `control_flow` or `strings`."""
+    """`constants`, `calls`, `identifiers`, `control_flow`, `strings`, or `vectors` if nothing else is shared."""
     text: str
     items: tuple[str, ...] = ()
     score: float = 0.0
@@ -139,7 +139,6 @@ class ModelInfo:
     version: str
     digest: str
     dimension: int
-    provider: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +149,9 @@ class ScanResult:
     files: int
     functions: int
     too_small: int
+    """Functions with too few atoms to judge; they are counted among `functions`."""
+    truncated: int
+    """Functions longer than the token budget; their middle went unread by the dense channel."""
     threshold: float
     matches: tuple[Match, ...]
     groups: tuple[CloneGroup, ...]
