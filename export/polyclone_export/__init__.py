@@ -1,1 +1,1 @@
-"""Turns trained students into ONNX bundles, with proof of parity."""
+"""Turns trained students into ONNX bundles, with proof of parity. Reads what `polyclone_distill` trained."""

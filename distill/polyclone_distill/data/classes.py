@@ -16,7 +16,29 @@ from polyclone.values import ATOM_SEPARATOR
 from .units import Unit
 
 _TITLE = re.compile(r"/\d{3,4}[.-]\s*([^/]+)/|[sg]\d{4}_([a-z0-9_]+)/|/\d{4}-([a-z0-9-]+)\.\w+$")
-_FILLER = frozenset("a an the of in to for and number numbers sequence problem algorithm sum value values ii iii iv".split())
+_FILLER = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "to",
+        "for",
+        "and",
+        "number",
+        "numbers",
+        "sequence",
+        "problem",
+        "algorithm",
+        "sum",
+        "value",
+        "values",
+        "ii",
+        "iii",
+        "iv",
+    ]
+)
 _NUMBERED = re.compile(r"^sol\d*$|^solution\d*$|^main$|^index$|^program$")
 #: Programs shorter than this agree by chance.
 _MIN_SHARED_ATOMS = 40

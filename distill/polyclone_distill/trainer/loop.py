@@ -94,7 +94,8 @@ def encode_units(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Dense (n, width) and lexical (n, lexical_width) float32 vectors of views of `units`, in their order."""
     views = [
-        make_view(shard, int(u), vocabulary, policy, budget, np.random.default_rng((7, int(u)))) for u in units
+        make_view(shard, int(u), vocabulary, policy, budget, np.random.default_rng((7, int(u))))
+        for u in units
     ]
     order = sorted(range(len(views)), key=lambda i: len(views[i].tokens))
     device = model.words.weight.device
@@ -223,7 +224,9 @@ class Run:
                 self.average[name].lerp_(value.detach(), 1.0 - keep)
 
     def _evaluate(
-        self, evaluate: Callable[[Encoder], dict[str, float]], export: Callable[[dict[str, Tensor]], dict[str, Any]]
+        self,
+        evaluate: Callable[[Encoder], dict[str, float]],
+        export: Callable[[dict[str, Tensor]], dict[str, Any]],
     ) -> dict[str, float]:
         current = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
@@ -237,7 +240,9 @@ class Run:
 
     def _log(self, row: dict[str, float]) -> None:
         with (self.directory / "steps.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
+            file.write(
+                json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n"
+            )
         shown = " ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
         log.info("%s", shown)
 
@@ -265,4 +270,13 @@ def describe(config: TrainConfig) -> dict[str, Any]:
     return asdict(config)
 
 
-__all__ = ["PROGRAM", "Run", "TrainConfig", "batch_loss", "cross_language_mrr", "encode_units", "rate", "validate"]
+__all__ = [
+    "PROGRAM",
+    "Run",
+    "TrainConfig",
+    "batch_loss",
+    "cross_language_mrr",
+    "encode_units",
+    "rate",
+    "validate",
+]

@@ -106,5 +106,7 @@ class Encoder(nn.Module):
         joined = torch.cat([dense * torch.sqrt(1.0 - share), lexical * torch.sqrt(share)], dim=-1)
         return F.normalize(joined, dim=-1, eps=1e-6)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, word_ids: Tensor, word_weights: Tensor) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, word_ids: Tensor, word_weights: Tensor
+    ) -> Tensor:
         return self.combine(self.dense(input_ids, attention_mask), self.lexical(word_ids, word_weights))

@@ -37,9 +37,17 @@ def load_vocabulary(data: Path) -> Vocabulary:
 
 
 def load_encoder(path: Path) -> Encoder:
-    """An encoder from `{"config": sizes, "state": weights}`; weights may be half precision."""
+    """An encoder from `{"config": sizes, "state": weights}`; weights may be half precision.
+
+    A carried start has `lexicon_scale` (the norm of each row) in place of the lexicon's weights, which are
+    Gaussian noise of that norm: they are drawn again.
+    """
     saved = torch.load(path, map_location="cpu", weights_only=True)
     model = Encoder(EncoderConfig(**saved["config"]))
+    if "lexicon_scale" in saved:
+        noise = torch.randn(model.lexicon.weight.shape, generator=torch.Generator().manual_seed(0))
+        unit = noise / noise.norm(dim=1, keepdim=True)
+        saved["state"]["lexicon.weight"] = unit * saved["lexicon_scale"].float()[:, None]
     model.load_state_dict({name: value.float() for name, value in saved["state"].items()})
     return model
 
@@ -48,7 +56,9 @@ def pack(config: EncoderConfig, state: dict[str, Tensor]) -> dict[str, Any]:
     """What `load_encoder` reads, in half precision."""
     return {
         "config": dataclasses.asdict(config),
-        "state": {name: value.half() if value.is_floating_point() else value for name, value in state.items()},
+        "state": {
+            name: value.half() if value.is_floating_point() else value for name, value in state.items()
+        },
     }
 
 

@@ -1,0 +1,25 @@
+"""The part of a loaded model that evaluation needs, so that tests can do without a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from polyclone.values import ModelInfo
+
+
+class Model(Protocol):
+    """What `polyclone.load_model` returns, as far as it is used here."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def encode_normalised(self, units: Sequence[str], /) -> NDArray[np.float32]:
+        """Normalised units → float32 (n, d), rows of unit norm."""
+        ...
+
+    def pair_probability_normalised(self, left: Sequence[str], right: Sequence[str], /) -> NDArray[np.float32]:
+        """Calibrated probability of each pair of normalised units, float32 (n,)."""
+        ...

@@ -1,0 +1,111 @@
+"""Scores of every unit against every unit, a block of queries at a time. No score matrix is ever whole."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .baselines import bm25, tfidf
+
+Scores = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+class Scorer(Protocol):
+    """Ranks the pool for a query, and judges pairs irrespective of their order."""
+
+    @property
+    def size(self) -> int: ...
+
+    def block(self, rows: slice) -> Scores:
+        """float32 (b, n): how well each unit of the pool answers each query in `rows`."""
+        ...
+
+    def symmetric(self, rows: slice, block: Scores) -> Scores:
+        """float32 (b, n), the same for (a, b) and (b, a). `block` is what `block(rows)` gave."""
+        ...
+
+    def pairs(self, left: Rows, right: Rows) -> Scores:
+        """float32 (m,): the symmetric score of each pair of positions."""
+        ...
+
+
+class DenseScorer:
+    """Cosine of unit vectors (n, d)."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self._vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+
+    @property
+    def size(self) -> int:
+        return len(self._vectors)
+
+    def block(self, rows: slice) -> Scores:
+        return self._vectors[rows] @ self._vectors.T
+
+    def symmetric(self, rows: slice, block: Scores) -> Scores:
+        return block
+
+    def pairs(self, left: Rows, right: Rows) -> Scores:
+        return np.asarray((self._vectors[left] * self._vectors[right]).sum(axis=1), dtype=np.float32)
+
+
+class TfidfScorer:
+    """Cosine of TF-IDF rows."""
+
+    def __init__(self, counts: Any) -> None:
+        self._rows = tfidf(counts)
+        self._columns = self._rows.T.tocsr()
+
+    @property
+    def size(self) -> int:
+        return int(self._rows.shape[0])
+
+    def block(self, rows: slice) -> Scores:
+        return _product(self._rows[rows], self._columns)
+
+    def symmetric(self, rows: slice, block: Scores) -> Scores:
+        return block
+
+    def pairs(self, left: Rows, right: Rows) -> Scores:
+        return _row_products(self._rows[left], self._rows[right])
+
+
+class Bm25Scorer:
+    """BM25 for ranking; for pairs its mean of both directions over the geometric mean of the self-scores.
+
+    A raw BM25 score grows with the query, so it ranks documents but cannot be compared between queries.
+    """
+
+    def __init__(self, counts: Any) -> None:
+        self._queries, self._documents = bm25(counts)
+        self._query_columns = self._queries.T.tocsr()
+        self._document_columns = self._documents.T.tocsr()
+        own = _row_products(self._queries, self._documents)
+        self._scale = (1.0 / np.sqrt(np.maximum(own, 1e-12))).astype(np.float32)
+
+    @property
+    def size(self) -> int:
+        return int(self._queries.shape[0])
+
+    def block(self, rows: slice) -> Scores:
+        return _product(self._queries[rows], self._document_columns)
+
+    def symmetric(self, rows: slice, block: Scores) -> Scores:
+        both = block + _product(self._documents[rows], self._query_columns)
+        return np.asarray(both * (0.5 * self._scale[rows, None] * self._scale), dtype=np.float32)
+
+    def pairs(self, left: Rows, right: Rows) -> Scores:
+        there = _row_products(self._queries[left], self._documents[right])
+        back = _row_products(self._documents[left], self._queries[right])
+        return np.asarray(0.5 * (there + back) * self._scale[left] * self._scale[right], dtype=np.float32)
+
+
+def _product(rows: Any, columns: Any) -> Scores:
+    return np.asarray((rows @ columns).toarray(), dtype=np.float32)
+
+
+def _row_products(left: Any, right: Any) -> Scores:
+    return np.asarray(left.multiply(right).sum(axis=1), dtype=np.float32).ravel()

@@ -1,0 +1,71 @@
+"""The model card: what the bundle is for, what it was made of, what it can and cannot do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from polyclone.artifact import Manifest
+
+_HEAD = """# {name} (version {version})
+
+A bi-encoder for functions in fourteen programming languages and a pair head that judges whether two of them are
+clones across languages (Type 4: same behaviour, different code). Runs on the CPU through ONNX Runtime, offline.
+
+- **Languages**: {languages}
+- **Size**: {parameters:,} parameters; vectors of {dimension} dimensions ({dense} dense, {lexical} lexical);
+  {budget} tokens of a function are read, a longer one loses its middle.
+- **Licence**: Apache-2.0.
+- **Start**: {start}.
+
+## Intended use
+Proposing to a developer that a function exists in another language of the same workspace. A proposal is a
+pointer to two places that a person then reads; it is not a judgement about licences, authorship or correctness.
+
+## Limits
+- It does not run code: two functions that differ in one comparison look alike to it.
+- Functions of fewer than {min_atoms} atoms are not judged.
+- Names carry much of the signal; functions whose names were all replaced are found far less often.
+- Probabilities are calibrated for pairs that a search proposes, at the rate of clones among exercise solutions
+  hidden in library code; a workspace of hand-made ports holds more clones than that.
+"""
+
+
+def model_card(manifest: Manifest) -> str:
+    """Markdown. Everything in it comes from the manifest."""
+    data: dict[str, Any] = manifest.training.get("data", {})
+    lines = [
+        _HEAD.format(
+            name=manifest.name,
+            version=manifest.version,
+            languages=", ".join(manifest.languages),
+            parameters=manifest.training.get("parameters", 0),
+            dimension=manifest.dimension,
+            dense=manifest.dense_width,
+            lexical=manifest.dimension - manifest.dense_width,
+            budget=manifest.token_budget,
+            min_atoms=manifest.min_atoms,
+            start=manifest.training.get("start", "random weights"),
+        ),
+        "## Metrics",
+        *_flat(manifest.metrics),
+        "",
+        "## Parity of the graphs with the trained module",
+        *_flat(manifest.parity),
+        "",
+        "## Training data",
+        f"{data.get('train_units', 0):,} units of {data.get('classes', 0):,} clone classes and of libraries. Inputs"
+        " by SHA-256:",
+        *(f"- `{name}` {digest}" for name, digest in sorted(data.get("inputs", {}).items())),
+        "",
+        "| source | licence | units |",
+        "|---|---|---|",
+        *(f"| {row['source']} | {row['license']} | {row['units']} |" for row in data.get("sources", [])),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _flat(values: Any, prefix: str = "") -> list[str]:
+    if isinstance(values, dict):
+        return [line for key, value in values.items() for line in _flat(value, f"{prefix}{key} · ")]
+    return [f"- {prefix.removesuffix(' · ')}: {values}"]
