@@ -1,0 +1,67 @@
+# Everything a contributor or a CI machine runs. `make help` lists it.
+# The environment is .venv; it is made again when pyproject.toml changes, so a second run starts at once.
+
+PYTHON ?= python3
+# Installed first and alone: pip then settles everything else around it.
+TORCH ?= torch==2.13.0
+# What `train-bundle` packs, and where to.
+DATA ?= runs/prepared
+OUT ?= runs/carry
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
+SUM := $(firstword $(shell cksum < pyproject.toml))
+BASE := $(VENV)/.base-$(SUM)
+FULL := $(VENV)/.full-$(SUM)
+# Fixtures are input: what is odd about them is on purpose.
+RUFF_SCOPE := --config 'extend-exclude = ["tests/fixtures"]' .
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint type fix build bench train-bundle clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  %-14s %s\n' "$$name" "$$what"; done
+
+demo: $(BASE) ## Find the clones in examples/ and show them side by side
+	$(BIN)/polyclone scan examples --show
+
+test: $(FULL) lint type ## Everything that must pass before a merge
+	$(BIN)/python -m pytest -n 2
+
+lint: $(FULL) ## Style
+	$(BIN)/ruff check $(RUFF_SCOPE)
+
+type: $(FULL) ## Types, and which package may import which
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(FULL) ## Repair what can be repaired by a program
+	$(BIN)/ruff check --fix $(RUFF_SCOPE)
+	$(BIN)/ruff format $(RUFF_SCOPE)
+
+build: $(FULL) ## Wheel and source archive in dist/, checked
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python tests/support/wheel.py dist/*.whl
+
+bench: $(FULL) ## Run every benchmark
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+train-bundle: $(FULL) ## Pack the trainer and its data for a machine with a GPU
+	$(BIN)/polyclone-distill bundle-trainer --data $(DATA) --out $(OUT)
+
+clean: ## Remove environment, caches and builds
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polyclone needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(BASE): | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(FULL): | $(BIN)/python
+	$(PIP) '$(TORCH)'
+	$(PIP) --editable '.[distill,export,dev]'
+	@touch $(BASE) $@

@@ -1,0 +1,33 @@
+using System;
+using System.Collections.Generic;
+
+namespace Erp;
+
+/// <summary>Which days count when a delivery is promised.</summary>
+public sealed class WorkCalendar
+{
+    private readonly HashSet<DateOnly> _holidays;
+
+    public WorkCalendar(IEnumerable<DateOnly> holidays)
+    {
+        _holidays = new HashSet<DateOnly>(holidays);
+    }
+
+    /// <summary>Number of working days between two dates, both of them included.</summary>
+    public int CountWorkingDays(DateOnly from, DateOnly until)
+    {
+        int days = 0;
+        for (DateOnly day = from; day <= until; day = day.AddDays(1))
+        {
+            if (day.DayOfWeek == DayOfWeek.Saturday || day.DayOfWeek == DayOfWeek.Sunday)
+            {
+                continue;
+            }
+            if (!_holidays.Contains(day))
+            {
+                days++;
+            }
+        }
+        return days;
+    }
+}
