@@ -13,8 +13,6 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --qui
 SUM := $(firstword $(shell cksum < pyproject.toml))
 BASE := $(VENV)/.base-$(SUM)
 FULL := $(VENV)/.full-$(SUM)
-# Fixtures are input: what is odd about them is on purpose.
-RUFF_SCOPE := --config 'extend-exclude = ["tests/fixtures"]' .
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint type fix build bench train-bundle clean
@@ -29,15 +27,15 @@ test: $(FULL) lint type ## Everything that must pass before a merge
 	$(BIN)/python -m pytest -n 2
 
 lint: $(FULL) ## Style
-	$(BIN)/ruff check $(RUFF_SCOPE)
+	$(BIN)/ruff check .
 
 type: $(FULL) ## Types, and which package may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 fix: $(FULL) ## Repair what can be repaired by a program
-	$(BIN)/ruff check --fix $(RUFF_SCOPE)
-	$(BIN)/ruff format $(RUFF_SCOPE)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 build: $(FULL) ## Wheel and source archive in dist/, checked
 	rm -rf dist

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from polyclone.verify import FEATURES
 from sklearn.isotonic import IsotonicRegression
 from torch.nn import functional as F
 
+from .evaluation.views import apply_view
 from .trainer.pair_head import PairHead, save_pair_head
 
 log = logging.getLogger(__name__)
@@ -87,13 +87,42 @@ def read_pool(prepared: Path, config: JudgeConfig, min_atoms: int) -> Pool:
     chosen = sorted(rng.choice(len(library), min(config.libraries, len(library)), replace=False).tolist())
     kept = exercises + [library[i] for i in chosen]
     return Pool(
-        normalised=[row["normalised"] for row in kept],
+        normalised=[
+            _disguise(row["normalised"], row["name"], np.random.default_rng((config.seed, i)))
+            if row["task"] is not None
+            else row["normalised"]
+            for i, row in enumerate(kept)
+        ],
         classes=[row["class"] or "" for row in kept],
         names=[fold(row["name"]) for row in kept],
         sources=[row["source"] for row in kept],
         languages=[row["language"] for row in kept],
         half=np.array([_half(row["class"] or row["source"]) for row in kept]),
     )
+
+
+def _disguise(normalised: str, name: str, rng: np.random.Generator) -> str:
+    """The unit as somebody else might have named it, in three of five cases.
+
+    Solutions of one exercise share the names its statement gives them; clones in the wild do not. In a quarter
+    of the units the own name is gone, in a quarter most names that are not calls are replaced by words that
+    occur nowhere else, in a tenth all names are.
+    """
+    atoms = normalised.split(ATOM_SEPARATOR)
+    roll = rng.random()
+    if roll < 0.4:
+        return normalised
+    if roll < 0.65:
+        return apply_view("masked", normalised, name)
+    called = {atom[1:] for atom in atoms if atom[0] == "c" and atom[1:] != name}
+    names = sorted({atom[1:] for atom in atoms if atom[0] in "ic"})
+    everything = roll >= 0.9
+    new = {
+        old: "".join(chr(97 + int(letter)) for letter in rng.integers(0, 26, 7))
+        for old in names
+        if everything or (old not in called and rng.random() < 0.7)
+    }
+    return ATOM_SEPARATOR.join(atom[0] + new.get(atom[1:], atom[1:]) if atom[0] in "ic" else atom for atom in atoms)
 
 
 def _half(key: str) -> int:
@@ -161,10 +190,10 @@ def train_head(pairs: Pairs, config: JudgeConfig) -> PairHead:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs)
     generator = torch.Generator().manual_seed(config.seed)
     for _ in range(config.epochs):
-        for rows in torch.randperm(len(x), generator=generator).split(512):
+        for rows in torch.randperm(len(x), generator=generator).split(512):  # type: ignore[no-untyped-call]
             loss = F.binary_cross_entropy_with_logits(head(x[rows]), y[rows])
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         schedule.step()
     return head.eval()
@@ -271,11 +300,3 @@ def train_pair_head(bundle: Path, prepared: Path, out: Path, config: JudgeConfig
     save_pair_head(head, out, record)
     out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     return metrics
-
-
-def describe_features(pairs: Pairs) -> Sequence[str]:
-    """Mean of every feature among clones and others: a look at what the head has to go by."""
-    return [
-        f"{name:22} {pairs.features[pairs.labels == 1, i].mean():8.3f} {pairs.features[pairs.labels == 0, i].mean():8.3f}"
-        for i, name in enumerate(FEATURES)
-    ]

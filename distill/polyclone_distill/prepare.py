@@ -80,7 +80,7 @@ def prepare(
     valid_labels = {i: number[classes[task_key(u)]] for i, u in enumerate(valid)}
     make_shard(valid, valid_labels, tokenizer).save(out / "valid.npz")
     _write_units(out / "units.parquet", [*kept, *library], classes)
-    report = {
+    report: dict[str, object] = {
         "normaliser_version": NORMALISER_VERSION,
         "seed": seed,
         "limit": limit,

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,14 +156,12 @@ class Bundle:
                 " was promised; rebuild the bundle."
             )
         vectors = array.astype(np.float32)
-        return np.asarray(
-            vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12), dtype=np.float32
-        )
+        return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12), dtype=np.float32)
 
 
 def default_bundle_path() -> Path:
     """The bundle inside the package."""
-    return Path(__file__).parent / "model"
+    return Path(__file__).parent / "bundles" / "compact"
 
 
 def load_bundle(path: Path | str | None = None) -> Bundle:
@@ -266,24 +265,15 @@ def _check(manifest: Manifest, where: str) -> None:
             f" version {NORMALISER_VERSION}. Use the polyclone it was made for, or train and export it again."
         )
     if manifest.kind not in KINDS:
-        raise ModelError(
-            f"{where}: kind {manifest.kind!r} is unknown; this polyclone loads {', '.join(KINDS)}."
-        )
+        raise ModelError(f"{where}: kind {manifest.kind!r} is unknown; this polyclone loads {', '.join(KINDS)}.")
     odd = [name for name in manifest.files if not _PLAIN_NAME.fullmatch(name)]
     if odd:
-        raise ModelError(
-            f"{where}: the file name {odd[0]!r} leads out of the bundle or is not plain; refused."
-        )
+        raise ModelError(f"{where}: the file name {odd[0]!r} leads out of the bundle or is not plain; refused.")
     missing = [name for name in REQUIRED if name not in manifest.files]
     if missing:
         raise ModelError(f"{where}: the manifest lists no {', '.join(missing)}. Export the bundle again.")
-    if (
-        not 1 <= manifest.dense_width <= manifest.dimension <= 1 << 16
-        or not 16 <= manifest.token_budget <= 1 << 17
-    ):
-        raise ModelError(
-            f"{where}: dimension {manifest.dimension} or budget {manifest.token_budget} is absurd."
-        )
+    if not 1 <= manifest.dense_width <= manifest.dimension <= 1 << 16 or not 16 <= manifest.token_budget <= 1 << 17:
+        raise ModelError(f"{where}: dimension {manifest.dimension} or budget {manifest.token_budget} is absurd.")
     points = manifest.calibration
     ascending = all(a <= b for a, b in _neighbours(points.logits)) and all(
         0.0 <= a <= b <= 1.0 for a, b in _neighbours(points.probabilities)
@@ -293,4 +283,4 @@ def _check(manifest: Manifest, where: str) -> None:
 
 
 def _neighbours(values: Sequence[float]) -> list[tuple[float, float]]:
-    return list(zip(values, values[1:], strict=False))
+    return list(pairwise(values))

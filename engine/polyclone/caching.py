@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from polyclone.encode import Encoder
+from polyclone.extract import EXTRACTOR_VERSION
 from polyclone.index import Codes, quantise
 from polyclone.index.codes import codes_of
 from polyclone.languages import grammar_version
@@ -23,8 +24,6 @@ from polyclone.store import BlobStore
 from polyclone.values import Extraction, Failure, Function, SourceFile, Span
 
 EXTRACTION, VECTOR = "extraction", "vector"
-#: Bump when what extraction finds changes while the normaliser stays.
-EXTRACTION_VERSION = 1
 #: Units encoded between two writes: what a killed process loses at most.
 ENCODE_BATCH = 256
 
@@ -37,7 +36,7 @@ def extraction_key(digest: str, file: SourceFile) -> bytes:
     """Key of the functions of a file with this content: a name decides dialect and script name, a folder nothing."""
     name = PurePosixPath(file.path).name
     return _key(
-        EXTRACTION, str(EXTRACTION_VERSION), str(NORMALISER_VERSION), file.language,
+        EXTRACTION, str(EXTRACTOR_VERSION), str(NORMALISER_VERSION), file.language,
         grammar_version(file.language), name, digest,
     )  # fmt: skip
 

@@ -108,7 +108,12 @@ def _edges(
 
 
 def calls_the_other(a: Function, b: Function) -> bool:
-    """Whether one of two functions of different names calls the other's name: a caller is not a clone."""
+    """Whether one of two functions of different names calls the other's name: a caller is not a clone.
+
+    A snippet has no name of its own, and what it defines looks like a call; it is not asked.
+    """
+    if "snippet" in (a.kind, b.kind):
+        return False
     name_a, name_b = fold(a.name), fold(b.name)
     if not name_a or not name_b or name_a == name_b:
         return False

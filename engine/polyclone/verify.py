@@ -114,9 +114,7 @@ class Verifier:
         if margin is not None:
             out[:, 5] = margin
         for row, (a, b) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
-            out[row, 6:] = self._compare(
-                self._profile(judged.normalised[a]), self._profile(judged.normalised[b])
-            )
+            out[row, 6:] = self._compare(self._profile(judged.normalised[a]), self._profile(judged.normalised[b]))
         return out
 
     def _cosines(
@@ -138,9 +136,7 @@ class Verifier:
                     _ratio(lexical, lexical_a * lexical_b),
                 )
             )
-        whole, dense, lexical = (
-            np.concatenate(column).astype(np.float32) for column in zip(*parts, strict=True)
-        )
+        whole, dense, lexical = (np.concatenate(column).astype(np.float32) for column in zip(*parts, strict=True))
         return whole, dense, lexical
 
     def _compare(self, a: Profile, b: Profile) -> tuple[float, ...]:

@@ -63,9 +63,7 @@ class Options:
 class Workspace:
     """Files, their functions and the findings among them. Not thread-safe; one owner at a time."""
 
-    def __init__(
-        self, model: Model, *, options: Options | None = None, store: BlobStore | None = None
-    ) -> None:
+    def __init__(self, model: Model, *, options: Options | None = None, store: BlobStore | None = None) -> None:
         self.model = model
         self.options = options or Options()
         self.root = ""
@@ -77,7 +75,7 @@ class Workspace:
     # --- content ---
 
     def open(self, paths: Sequence[str | Path], report: Report | None = None) -> None:
-        """Effect: reads all source files under `paths`, in place of what was held. Unchanged ones come from the cache."""
+        """Effect: reads all source files under `paths`, in place of what was held. The cache spares the unchanged."""
         tell = report or (lambda _: None)
         tell(Progress("discover", 0, None))
         found = discover(paths, self.options.discover)
@@ -156,9 +154,23 @@ class Workspace:
         if column0 is not None and len(around) > 1:
             starting = [f for f in around if f.span.start_line0 < line0 or f.span.end_line0 > line0]
             around = starting or around
-        return min(
-            around, key=lambda f: (f.span.end_byte - f.span.start_byte, f.span.start_byte), default=None
-        )
+        return min(around, key=lambda f: (f.span.end_byte - f.span.start_byte, f.span.start_byte), default=None)
+
+    def warm(self, report: Report | None = None) -> tuple[int, int]:
+        """Effect: encodes what the cache does not know, and caches it.
+
+        Returns how many functions are held and how many of them are too small to judge.
+        """
+        functions = self.functions
+        units, _, too_small = self._units(functions)
+        self._codes(units, report or (lambda _: None))
+        return len(functions), too_small
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Trouble with single files, sorted."""
+        found = (*self._failures, *(f for e in self._files.values() for f in e.failures))
+        return tuple(sorted(found, key=lambda f: (f.path, f.stage, f.message)))
 
     def result(self, report: Report | None = None) -> ScanResult:
         """All findings. Effect: encodes what the cache does not know, and caches it."""
@@ -180,16 +192,13 @@ class Workspace:
         )
         threshold = self.options.threshold(self.model)
         tell(Progress("judge", 0, len(candidates)))
-        matches = judge(
-            units, codes, candidates, self.model.verifier, threshold, lambda unit: copies_of[unit.digest]
-        )
+        matches = judge(units, codes, candidates, self.model.verifier, threshold, lambda unit: copies_of[unit.digest])
         if same_language:
             matches += _identical(copies_of.values())
         matches.sort(key=lambda m: (-m.probability, -m.similarity, place(m.left), place(m.right)))
         scorer = _Scorer(self.model, units, codes)
         groups = group(matches, scorer, min_probability=threshold, same_language=same_language)
         tell(Progress("judge", len(candidates), len(candidates)))
-        failures = (*self._failures, *(f for e in self._files.values() for f in e.failures))
         return ScanResult(
             model=self.model.info,
             files=len(self._files),
@@ -200,7 +209,7 @@ class Workspace:
             matches=tuple(matches),
             groups=groups,
             skipped=dict(sorted(self.skipped.items())),
-            failures=tuple(sorted(failures, key=lambda f: (f.path, f.stage, f.message))),
+            failures=self.failures,
             root=self.root,
         )
 
@@ -216,8 +225,7 @@ class Workspace:
         wanted = [
             unit
             for unit in units
-            if (self.options.same_language or unit.language != target.language)
-            and unit.digest != target.digest
+            if (self.options.same_language or unit.language != target.language) and unit.digest != target.digest
         ]
         if not wanted:
             return ()
@@ -310,8 +318,7 @@ class _Scorer:
         verifier = self._model.verifier
         judged = verifier.prepare(self._codes.take(used), [self._units[row].normalised for row in used])
         left, right = (
-            np.array([position[self._row[pair[side].digest]] for pair in pairs], dtype=np.int64)
-            for side in (0, 1)
+            np.array([position[self._row[pair[side].digest]] for pair in pairs], dtype=np.int64) for side in (0, 1)
         )
         probabilities = verifier.probabilities(verifier.features(judged, left, right))
         return [

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 TOKEN_BUDGET = 256
 #: A unit of fewer atoms is too small to judge: below, chance agreement is common.
-MIN_ATOMS = 24
+MIN_ATOMS = 20
 REFERENCE_UNITS = 512
 #: Stands in until a head is trained: probability rises with the cosine, and no precision is promised.
 NEUTRAL = Calibration(
@@ -161,6 +161,7 @@ def write_bundle(
         load_bundle(staging)
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(staging, out)
+        out.chmod(0o755)
     return manifest
 
 

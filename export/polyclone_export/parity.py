@@ -56,7 +56,7 @@ def feeds(units: Sequence[str], tokenizer: Tokenizer) -> dict[str, NDArray[Any]]
     ids = [tokenizer.ids(a)[0] for a in atoms]
     bags = [tokenizer.bag(a) for a in atoms]
     length, width = max(map(len, ids)), max(1, *(len(bag.ids) for bag in bags))
-    out = {
+    out: dict[str, NDArray[Any]] = {
         "input_ids": np.zeros((len(units), length), np.int64),
         "attention_mask": np.zeros((len(units), length), np.int64),
         "word_ids": np.zeros((len(units), width), np.int64),

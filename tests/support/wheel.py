@@ -21,7 +21,7 @@ def problems(wheel: Path) -> list[str]:
     wanted = [
         *(f"{package}/py.typed" for package in PACKAGES),
         *(f"polyclone/languages/queries/{query}" for query in queries),
-        *(f"polyclone/model/{file}" for file in (MANIFEST, *REQUIRED)),
+        *(f"polyclone/bundles/compact/{file}" for file in (MANIFEST, *REQUIRED)),
         "polyclone/report/schema-v1.json",
     ]
     found = [f"{name} is missing" for name in wanted if name not in sizes]
@@ -32,7 +32,7 @@ def problems(wheel: Path) -> list[str]:
     ]
     licences = {Path(name).name for name in sizes if ".dist-info/licenses/" in name}
     found += [f"{file} is missing" for file in ("LICENSE", "NOTICE") if file not in licences]
-    model = sum(size for name, size in sizes.items() if name.startswith("polyclone/model/"))
+    model = sum(size for name, size in sizes.items() if name.startswith("polyclone/bundles/compact/"))
     if model > MODEL_LIMIT_BYTES:
         found.append(f"the model takes {model / 1e6:.1f} MB, more than {MODEL_LIMIT_BYTES / 1e6:.0f}")
     return found

@@ -38,9 +38,7 @@ class Unit:
 
 def main_function(functions: Iterable[Function]) -> Function | None:
     """The function that carries a program: the one with most atoms, `main` and scripts only if alone."""
-    ranked = sorted(
-        functions, key=lambda f: (f.kind == "script", f.name.lower() == "main", -len(f.normalised))
-    )
+    ranked = sorted(functions, key=lambda f: (f.kind == "script", f.name.lower() == "main", -len(f.normalised)))
     return ranked[0] if ranked else None
 
 

@@ -56,9 +56,7 @@ def build_lexicon(units: Sequence[Unit], *, min_documents: int = 3) -> Lexicon:
     for unit in units:
         atoms = set(unit.normalised.split(ATOM_SEPARATOR))
         frequency.update({word for atom in atoms for word in lexical_words(atom)})
-    common = [
-        (word, count) for word, count in frequency.items() if count >= min_documents and "\t" not in word
-    ]
+    common = [(word, count) for word, count in frequency.items() if count >= min_documents and "\t" not in word]
     common.sort(key=lambda item: (-item[1], item[0]))
     return Lexicon(common[:LEXICON_WORDS], len(units), LEXICON_BUCKETS)
 

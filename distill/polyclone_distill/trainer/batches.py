@@ -36,9 +36,7 @@ class Batch:
     labels: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(
-            *(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__)
-        )
+        return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
 
 
 def collate(views: list[View], labels: NDArray[np.int64] | None = None) -> Batch:
@@ -69,9 +67,7 @@ class Sampler:
         self.docs = units[(shard.kind == DOC) & (shard.partner >= 0)]
         self.singles = units[(shard.label < 0) & (shard.kind != DOC)]
         if not self.classes:
-            raise ValueError(
-                "The shard holds no clone class of two programs; nothing can be learned from it."
-            )
+            raise ValueError("The shard holds no clone class of two programs; nothing can be learned from it.")
         self.weights = np.array([min(_programs(shard, g), 12) ** 0.5 for g in self.classes])
         self.weights /= self.weights.sum()
         self.neighbours = _class_neighbours(shard, self.classes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -93,10 +92,7 @@ def encode_units(
     model: Encoder, shard: Shard, units: np.ndarray, vocabulary: Vocabulary, policy: ViewPolicy, budget: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Dense (n, width) and lexical (n, lexical_width) float32 vectors of views of `units`, in their order."""
-    views = [
-        make_view(shard, int(u), vocabulary, policy, budget, np.random.default_rng((7, int(u))))
-        for u in units
-    ]
+    views = [make_view(shard, int(u), vocabulary, policy, budget, np.random.default_rng((7, int(u)))) for u in units]
     order = sorted(range(len(views)), key=lambda i: len(views[i].tokens))
     device = model.words.weight.device
     dense = np.zeros((len(views), model.config.width), dtype=np.float32)
@@ -127,9 +123,7 @@ def cross_language_mrr(vectors: np.ndarray, labels: np.ndarray, languages: np.nd
     return float((1.0 / rank[asked]).mean())
 
 
-def validate(
-    model: Encoder, shard: Shard, vocabulary: Vocabulary, budget: int, limit: int
-) -> dict[str, float]:
+def validate(model: Encoder, shard: Shard, vocabulary: Vocabulary, budget: int, limit: int) -> dict[str, float]:
     """MRR on unseen tasks for plain, name-masked and renamed views; dense, lexical and combined."""
     units = np.flatnonzero((shard.label >= 0) & (shard.kind != DOC))
     first = units[np.unique(shard.program[units], return_index=True)[1]]
@@ -201,7 +195,7 @@ class Run:
         for batch in _prefetch(sampler, self.step, self.config.steps):
             loss, parts = batch_loss(self.model, batch.to(self.device), self.config)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0))
             for group, base in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = base * rate(self.step, self.config)
@@ -240,9 +234,7 @@ class Run:
 
     def _log(self, row: dict[str, float]) -> None:
         with (self.directory / "steps.jsonl").open("a", encoding="utf-8") as file:
-            file.write(
-                json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n"
-            )
+            file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
         shown = " ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
         log.info("%s", shown)
 
@@ -263,7 +255,7 @@ def _prefetch(sampler: Sampler, start: int, stop: int) -> Iterator[Batch]:
 def _replace(path: Path, state: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def describe(config: TrainConfig) -> dict[str, Any]:

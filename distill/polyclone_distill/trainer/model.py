@@ -46,7 +46,8 @@ class SelfAttention(nn.Module):
         q, k, v = self.qkv(x).view(batch, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
         scores = q @ k.transpose(-1, -2) * (1.0 / math.sqrt(size)) + bias
         mixed = scores.softmax(-1) @ v
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        projected: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        return projected
 
 
 class Block(nn.Module):
@@ -63,11 +64,14 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         x = self.norm1(x + self.dropout(self.attention(x, bias)))
-        return self.norm2(x + self.dropout(self.down(F.gelu(self.up(x)))))
+        added: Tensor = self.norm2(x + self.dropout(self.down(F.gelu(self.up(x)))))
+        return added
 
 
 class Encoder(nn.Module):
     """Token ids and a weighted bag of words → one unit vector of `width + lexical_width` dimensions."""
+
+    share: Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -106,7 +110,5 @@ class Encoder(nn.Module):
         joined = torch.cat([dense * torch.sqrt(1.0 - share), lexical * torch.sqrt(share)], dim=-1)
         return F.normalize(joined, dim=-1, eps=1e-6)
 
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, word_ids: Tensor, word_weights: Tensor
-    ) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, word_ids: Tensor, word_weights: Tensor) -> Tensor:
         return self.combine(self.dense(input_ids, attention_mask), self.lexical(word_ids, word_weights))

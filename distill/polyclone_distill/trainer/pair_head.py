@@ -13,6 +13,9 @@ from torch.nn import functional as F
 class PairHead(nn.Module):
     """A small perceptron over the pair features; `hidden` = 0 makes it linear. Standardisation is part of it."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, features: int, hidden: int = 48) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(features))
@@ -25,7 +28,8 @@ class PairHead(nn.Module):
         x = ((features - self.mean) / self.scale).clamp(-8.0, 8.0) if self.hidden is not None else features
         if self.hidden is not None:
             x = F.gelu(self.hidden(x))
-        return self.output(x).squeeze(-1)
+        logits: Tensor = self.output(x).squeeze(-1)
+        return logits
 
 
 def save_pair_head(head: PairHead, path: Path, record: dict[str, Any]) -> None:

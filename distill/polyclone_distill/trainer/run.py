@@ -56,9 +56,7 @@ def pack(config: EncoderConfig, state: dict[str, Tensor]) -> dict[str, Any]:
     """What `load_encoder` reads, in half precision."""
     return {
         "config": dataclasses.asdict(config),
-        "state": {
-            name: value.half() if value.is_floating_point() else value for name, value in state.items()
-        },
+        "state": {name: value.half() if value.is_floating_point() else value for name, value in state.items()},
     }
 
 

@@ -19,11 +19,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     wanted = settings(arguments, arguments.paths, terminal)
     with workspace(arguments, wanted.options, terminal) as space, terminal.progress() as report:
         space.open(arguments.paths, report)
-        result = space.result(report)
-    skipped = sum(result.skipped.values())
+        functions, too_small = space.warm(report)
+    skipped = sum(space.skipped.values())
     terminal.emit(
-        f"Indexed {count(result.functions, 'function')} in {count(result.files, 'file')};"
-        f" {result.too_small:,} too small to judge, {count(skipped, 'file')} skipped,"
-        f" {count(len(result.failures), 'failure')}\n"
+        f"Indexed {count(functions, 'function')} in {count(len(space.paths), 'file')};"
+        f" {too_small:,} too small to judge, {count(skipped, 'file')} skipped,"
+        f" {count(len(space.failures), 'failure')}\n"
     )
     return Exit.OK

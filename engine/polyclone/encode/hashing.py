@@ -32,5 +32,5 @@ class HashingEncoder:
             if advance:
                 advance(1)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit = np.asarray(vectors / np.where(norms > 0, norms, 1.0), dtype=np.float32)
-        return Encoded(unit, np.zeros(len(units), dtype=np.int32))
+        rows = np.asarray(vectors / np.where(norms > 0, norms, 1.0), dtype=np.float32)
+        return Encoded(rows, np.zeros(len(units), dtype=np.int32))

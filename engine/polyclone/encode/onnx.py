@@ -57,9 +57,7 @@ def session(graph: bytes, where: str, *, device: str = "cpu") -> Any:
         made = ort.InferenceSession(graph, options, providers=wanted)
     except Exception as error:  # onnxruntime raises several unrelated types for a bad graph
         reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"{where}: the runtime refuses the graph ({reason}). Export the bundle again."
-        ) from error
+        raise ModelError(f"{where}: the runtime refuses the graph ({reason}). Export the bundle again.") from error
     if made.get_providers()[0] != wanted[0]:
         log.warning("%s is not available here; running on the CPU instead.", wanted[0])
     return made
