@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from polyclone.detect import find_candidates
 from polyclone.index import Codes, quantise
+from polyclone.index.codes import codes_of
 from polyclone.model import Model, load_model
 from polyclone.profile import fold
 from polyclone.values import ATOM_SEPARATOR
@@ -46,10 +47,12 @@ class JudgeConfig:
     distractors: int = 4000
     libraries: int = 12_000
     """Library functions to draw from; encoding them is most of the cost."""
-    hidden: int = 32
-    epochs: int = 40
+    negatives: int = 60
+    """Pairs that are no clones for each that is, in training: half the hardest by background z, half at random."""
+    hidden: int = 16
+    epochs: int = 30
     learning_rate: float = 3e-3
-    weight_decay: float = 1e-3
+    weight_decay: float = 1e-2
     default_precision: float = 0.9
     seed: int = 5
 
@@ -99,6 +102,19 @@ def read_pool(prepared: Path, config: JudgeConfig, min_atoms: int) -> Pool:
         languages=[row["language"] for row in kept],
         half=np.array([_half(row["class"] or row["source"]) for row in kept]),
     )
+
+
+def _encode(model: Model, pool: Pool, kept: Path) -> Codes:
+    """Codes of the pool. Effect: keeps them in `kept`, so that another head on the same vectors takes seconds."""
+    digest = hashlib.sha256("\0".join(pool.normalised).encode("utf-8", "surrogatepass")).hexdigest()
+    if kept.exists():
+        with np.load(kept, allow_pickle=False) as saved:
+            if str(saved["digest"]) == digest:
+                return codes_of(saved["values"])
+    codes = quantise(model.encode_normalised(pool.normalised))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(kept, digest=np.array(digest), values=codes.values)
+    return codes
 
 
 def _disguise(normalised: str, name: str, rng: np.random.Generator) -> str:
@@ -179,6 +195,17 @@ def _truth(pool: Pool, a: int, b: int) -> int:
     return -1 if pool.sources[a] == pool.sources[b] or pool.names[a] == pool.names[b] else 0
 
 
+def hard_subset(pairs: Pairs, config: JudgeConfig) -> Pairs:
+    """All clones, and `config.negatives` times as many others: those that look most alike, and some at random."""
+    clones, others = np.flatnonzero(pairs.labels == 1), np.flatnonzero(pairs.labels == 0)
+    ranked = others[np.argsort(-pairs.features[others, FEATURES.index("background_z_low")], kind="stable")]
+    wanted = len(clones) * config.negatives // 2
+    hardest, rest = ranked[:wanted], ranked[wanted:]
+    some = np.random.default_rng(config.seed).choice(rest, min(wanted, len(rest)), replace=False)
+    rows = np.concatenate([clones, hardest, some])
+    return Pairs(pairs.features[rows], pairs.labels[rows], pairs.draw[rows])
+
+
 def train_head(pairs: Pairs, config: JudgeConfig) -> PairHead:
     """Binary cross-entropy over retrieved pairs, full batches, AdamW. Deterministic by the seed."""
     torch.manual_seed(config.seed)
@@ -200,16 +227,22 @@ def train_head(pairs: Pairs, config: JudgeConfig) -> PairHead:
 
 
 def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], config: JudgeConfig) -> dict[str, Any]:
-    """Isotonic curve as at most 64 points, and the least probability for each precision of `PRECISIONS`."""
+    """Isotonic curve through at most 100 points, and the least probability for each precision of `PRECISIONS`.
+
+    Clones are rare, so most points stand where the clones are and not where the pairs are.
+    """
     model = IsotonicRegression(y_min=1e-4, y_max=1.0 - 1e-4, out_of_bounds="clip").fit(logits, labels)
-    grid = np.unique(np.quantile(logits.astype(np.float64), np.linspace(0.0, 1.0, 400)))
+    wide = logits.astype(np.float64)
+    grid = np.unique(
+        np.concatenate(
+            [np.quantile(wide, np.linspace(0.0, 1.0, 30)), np.quantile(wide[labels == 1], np.linspace(0.0, 1.0, 70))]
+        )
+    )
     curve = np.maximum.accumulate(_smooth(model.predict(grid)))
-    keep = np.unique(np.searchsorted(curve, np.linspace(curve[0], curve[-1], 64)).clip(0, len(grid) - 1))
-    keep = np.unique(np.concatenate([[0], keep, [len(grid) - 1]]))
-    # Beyond the highest score seen, certainty still grows a little, so that equal probabilities stay rare.
-    xs = [*grid[keep].tolist(), float(grid[-1]) + 6.0]
-    ys = [*curve[keep].tolist(), max(float(curve[-1]), 1.0 - 1e-4)]
-    probabilities = np.interp(logits.astype(np.float64), xs, ys)
+    # Beyond the highest score seen certainty still grows a little, so that equal probabilities stay rare.
+    xs = [*grid.tolist(), float(grid[-1]) + 6.0]
+    ys = [*curve.tolist(), max(float(curve[-1]), 1.0 - 1e-4)]
+    probabilities = np.interp(wide, xs, ys)
     return {
         "logits": [round(x, 5) for x in xs],
         "probabilities": [round(min(max(y, 0.0), 1.0), 5) for y in ys],
@@ -219,9 +252,9 @@ def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], config: Ju
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Moving average over nine grid points: isotonic steps become slopes, order stays."""
-    padded = np.pad(values, 4, mode="edge")
-    return np.asarray(np.convolve(padded, np.ones(9) / 9.0, mode="valid"))
+    """Moving average over five points: isotonic steps become slopes, order stays."""
+    padded = np.pad(values, 2, mode="edge")
+    return np.asarray(np.convolve(padded, np.ones(5) / 5.0, mode="valid"))
 
 
 def precision_thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> list[list[float]]:
@@ -244,6 +277,13 @@ def average_precision(scores: NDArray[np.float64], labels: NDArray[np.int64]) ->
     ordered = labels[np.argsort(-scores, kind="stable")]
     hits = np.cumsum(ordered)
     return float((hits / np.arange(1, len(ordered) + 1))[ordered == 1].mean()) if ordered.any() else float("nan")
+
+
+def recall_at_precision(scores: NDArray[np.float64], labels: NDArray[np.int64], wished: float) -> float:
+    """Largest share of the clones found by a threshold whose precision is at least `wished`."""
+    hits = np.cumsum(labels[np.argsort(-scores, kind="stable")])
+    good = np.flatnonzero(hits / np.arange(1, len(hits) + 1) >= wished)
+    return float(hits[good[-1]] / max(1, hits[-1])) if len(good) else 0.0
 
 
 def precision_at(scores: NDArray[np.float64], pairs: Pairs, count: int) -> float:
@@ -273,12 +313,19 @@ def train_pair_head(bundle: Path, prepared: Path, out: Path, config: JudgeConfig
     model = load_model(bundle, threads=2)
     pool = read_pool(prepared, config, model.min_atoms)
     log.info("encoding %d units", len(pool.normalised))
-    codes = quantise(model.encode_normalised(pool.normalised))
+    codes = _encode(model, pool, out.with_name(f"codes-{model.info.digest[:16]}.npz"))
     training = draw_pairs(pool, codes, model, 0, config)
     held = draw_pairs(pool, codes, model, 1, config)
     log.info("pairs: %d to train (%d clones), %d held out (%d)", len(training.labels), training.labels.sum(),
              len(held.labels), held.labels.sum())  # fmt: skip
-    head = train_head(training, config)
+    metrics = finish_head(training, held, out, config)
+    log.info("%s", metrics)
+    return metrics
+
+
+def finish_head(training: Pairs, held: Pairs, out: Path, config: JudgeConfig) -> dict[str, Any]:
+    """Trains on `training`, calibrates on the even draws of `held`, reports on the odd ones. Effect: writes `out`."""
+    head = train_head(hard_subset(training, config), config)
     with torch.no_grad():
         logits = head(torch.from_numpy(held.features)).numpy()
     fitted = held.draw % 2 == 0
@@ -293,6 +340,8 @@ def train_pair_head(bundle: Path, prepared: Path, out: Path, config: JudgeConfig
         "average_precision_cosine": round(average_precision(cosine, rest.labels), 4),
         "precision_at_50": round(precision_at(p, rest, 50), 4),
         "precision_at_50_cosine": round(precision_at(cosine, rest, 50), 4),
+        "recall_at_precision_90": round(recall_at_precision(p, rest.labels, 0.9), 4),
+        "recall_at_precision_90_cosine": round(recall_at_precision(cosine, rest.labels, 0.9), 4),
         "expected_calibration_error": round(expected_calibration_error(p, rest.labels), 4),
     }
     record = {"calibration": calibration, "metrics": metrics, "config": dataclasses.asdict(config)}

@@ -148,12 +148,14 @@ class Workspace:
         extraction = self._files.get(path)
         return extraction.functions if extraction else ()
 
-    def locate(self, path: str, line0: int, column0: int | None = None) -> Function | None:
-        """The innermost function of `path` around a 0-based line. `column0` is ignored where it is None."""
-        around = [f for f in self.functions_in(path) if f.span.start_line0 <= line0 <= f.span.end_line0]
-        if column0 is not None and len(around) > 1:
-            starting = [f for f in around if f.span.start_line0 < line0 or f.span.end_line0 > line0]
-            around = starting or around
+    def locate(self, path: str, line0: int, byte: int | None = None) -> Function | None:
+        """The innermost function of `path` around a 0-based line; with `byte`, around that offset in the file."""
+        around = [
+            f
+            for f in self.functions_in(path)
+            if f.span.start_line0 <= line0 <= f.span.end_line0
+            and (byte is None or f.span.start_byte <= byte < f.span.end_byte)
+        ]
         return min(around, key=lambda f: (f.span.end_byte - f.span.start_byte, f.span.start_byte), default=None)
 
     def warm(self, report: Report | None = None) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from ..trainer.shards import DOC, FUNCTION, PROGRAM, Shard
 from .units import Unit
 
 #: No unit keeps more tokens or words than this; views cut to their budget later.
-MAX_TOKENS, MAX_WORDS = 640, 900
+MAX_TOKENS, MAX_WORDS = 400, 500
 _ROLES = {"program": PROGRAM, "function": FUNCTION}
 
 

@@ -79,10 +79,20 @@ def _located(space: Workspace, path: Path, line: int, column: int | None) -> Fun
     whole = path.absolute()
     if not whole.is_file():
         raise UsageError(f"{path}: not a file; name a place in one, such as {path / 'FILE'}:12")
-    found = space.locate(whole.name, line - 1, None if column is None else column - 1)
+    found = None if column is None else space.locate(whole.name, line - 1, _offset(whole, line, column))
+    # A column in the margin still means the function of that line.
+    found = found or space.locate(whole.name, line - 1)
     if found is None:
         raise UsageError(f"{path}:{line}: no function there{_hint(space, whole.name)}")
     return replace(found, path=whole.as_posix())
+
+
+def _offset(path: Path, line: int, column: int) -> int:
+    """Byte offset of a 1-based line and column; columns count characters, as editors show them."""
+    lines = path.read_bytes().split(b"\n")
+    before = sum(len(text) + 1 for text in lines[: line - 1])
+    text = lines[line - 1].decode("utf-8", "surrogateescape") if line <= len(lines) else ""
+    return before + len(text[: column - 1].encode("utf-8", "surrogateescape"))
 
 
 def _hint(space: Workspace, name: str) -> str:

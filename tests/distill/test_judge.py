@@ -1,0 +1,286 @@
+"""Pair heads: what they learn, how their logits become probabilities, and which precision those promise."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polyclone.artifact import Calibration
+from polyclone.model import load_model
+from polyclone.values import ATOM_SEPARATOR
+from polyclone.verify import FEATURES
+from polyclone_distill import judge
+from polyclone_distill.judge import (
+    PRECISIONS,
+    JudgeConfig,
+    Pairs,
+    Pool,
+    average_precision,
+    calibrate,
+    draw_pairs,
+    expected_calibration_error,
+    precision_at,
+    precision_thresholds,
+    read_pool,
+    train_head,
+    train_pair_head,
+)
+from polyclone_distill.trainer.pair_head import load_pair_head
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CONFIG = JudgeConfig(draws=4, libraries=100, distractors=40, epochs=20)
+
+
+def overlapping(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels: one in three is a clone, and clones score higher, mostly."""
+    chance = np.random.default_rng(seed)
+    labels = (chance.random(count) < 1 / 3).astype(np.int64)
+    return (chance.normal(2.5 * labels - 1.0, 1.2)).astype(np.float32), labels
+
+
+# --- calibration ---
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(30, 2000), st.integers(0, 10**6))
+def test_a_calibration_ascends(count: int, seed: int) -> None:
+    logits, labels = overlapping(count, seed)
+    points = calibrate(logits, labels, CONFIG)
+    xs, ys = points["logits"], points["probabilities"]
+    assert len(xs) == len(ys) <= 101
+    assert xs == sorted(xs)
+    assert ys == sorted(ys)
+    assert all(0.0 <= y <= 1.0 for y in ys)
+    assert xs[-1] > logits.max()  # Certainty grows beyond what was seen.
+    reached = [precision for precision, _ in points["precisions"]]
+    assert reached == sorted(set(reached))
+    assert set(reached) <= set(PRECISIONS)
+    assert points["default_precision"] == 0.9
+    assert json.loads(json.dumps(points)) == points
+
+
+def test_a_calibration_is_right_on_the_average() -> None:
+    fitted, labels = overlapping(6000, 1)
+    points = calibrate(fitted, labels, CONFIG)
+    fresh, truth = overlapping(6000, 2)
+    p = np.interp(fresh.astype(np.float64), points["logits"], points["probabilities"])
+    assert expected_calibration_error(p, truth) < 0.03
+    assert expected_calibration_error(1 / (1 + np.exp(-fresh.astype(np.float64))), truth) > 0.03
+
+
+def test_a_threshold_keeps_its_promise_on_new_pairs() -> None:
+    """Read as the engine reads it, from the rounded points of the manifest."""
+    points = calibrate(*overlapping(8000, 1), CONFIG)
+    calibration = Calibration(
+        logits=tuple(points["logits"]),
+        probabilities=tuple(points["probabilities"]),
+        precisions=tuple((a, b) for a, b in points["precisions"]),
+        default_precision=0.9,
+    )
+    logits, labels = overlapping(8000, 2)
+    p = np.round(calibration.apply(logits), 4)
+    for wished in (0.7, 0.8, 0.9):
+        reported = p >= np.float32(calibration.threshold(wished))
+        assert reported.sum() > 100
+        assert labels[reported].mean() > wished - 0.03
+    assert calibration.threshold(0.9) > calibration.threshold(0.7)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), min_size=1, max_size=120),
+)
+def test_thresholds_are_those_of_the_definition(rows: list[tuple[int, int]]) -> None:
+    """For each precision the least probability such that all pairs from there on, twenty or more, reach it."""
+    p = np.array([value / 13 + 0.00003 for value, _ in rows])
+    labels = np.array([int(lot * 4 < value) for value, lot in rows])
+    expected = []
+    for wished in PRECISIONS:
+        good = [
+            least
+            for least in sorted(set(p.tolist()))
+            if (p >= least).sum() >= 20 and labels[p >= least].mean() >= wished
+        ]
+        if good:
+            expected.append([wished, math.floor(good[0] * 1e4) / 1e4])
+    found = precision_thresholds(p, labels)
+    assert [a for a, _ in found] == [a for a, _ in expected]
+    assert [b for _, b in found] == pytest.approx([b for _, b in expected], abs=1e-9)
+
+
+def test_a_few_pairs_promise_nothing() -> None:
+    assert precision_thresholds(np.linspace(0.5, 1, 19), np.ones(19, np.int64)) == []
+    assert len(precision_thresholds(np.linspace(0.5, 1, 20), np.ones(20, np.int64))) == len(PRECISIONS)
+    assert precision_thresholds(np.linspace(0.5, 1, 50), np.zeros(50, np.int64)) == []
+
+
+# --- measures ---
+
+
+def test_the_calibration_error_by_hand() -> None:
+    # Bins of a half: 0.1 and 0.3 (one clone of two), 0.6, 0.8 and 1.0 (two of three).
+    p, labels = np.array([0.1, 0.3, 0.6, 0.8, 1.0]), np.array([0, 1, 1, 0, 1])
+    expected = 2 / 5 * abs(0.2 - 1 / 2) + 3 / 5 * abs(0.8 - 2 / 3)
+    assert expected_calibration_error(p, labels, bins=2) == pytest.approx(expected)
+    assert expected_calibration_error(np.array([0.0, 1.0]), np.array([0, 1])) == 0.0
+    assert expected_calibration_error(np.array([1.0, 0.0]), np.array([0, 1])) == 1.0
+
+
+def test_average_precision_by_hand() -> None:
+    scores, labels = np.array([0.9, 0.8, 0.7, 0.6]), np.array([1, 0, 1, 0])
+    assert average_precision(scores, labels) == pytest.approx((1 / 1 + 2 / 3) / 2)
+    assert math.isnan(average_precision(scores, np.zeros(4, np.int64)))
+
+
+def test_precision_at_a_count_is_a_mean_over_draws() -> None:
+    labels = np.array([1, 0, 1, 0, 0, 1])
+    pairs = Pairs(np.zeros((6, 1), np.float32), labels, np.array([0, 0, 0, 1, 1, 1]))
+    scores = np.array([0.9, 0.8, 0.7, 0.9, 0.8, 0.7])
+    assert precision_at(scores, pairs, 1) == pytest.approx((1 + 0) / 2)
+    assert precision_at(scores, pairs, 2) == pytest.approx((1 / 2 + 0) / 2)
+    assert precision_at(scores, pairs, 50) == pytest.approx((2 / 3 + 1 / 3) / 2)
+
+
+# --- heads ---
+
+
+def toy_pairs(count: int = 1500, seed: int = 0) -> Pairs:
+    """A clone if and only if the first two features have one sign: no linear head can tell."""
+    chance = np.random.default_rng(seed)
+    features = chance.standard_normal((count, 4)).astype(np.float32) * np.array([1, 1, 5, 1], np.float32) + 3
+    labels = ((features[:, 0] > 3) == (features[:, 1] > 3)).astype(np.int64)
+    return Pairs(features, labels, np.zeros(count, np.int64))
+
+
+def test_a_head_separates_a_toy_set() -> None:
+    head = train_head(toy_pairs(), dataclasses.replace(CONFIG, epochs=40, learning_rate=2e-2))
+    assert not head.training
+    fresh = toy_pairs(seed=1)
+    with torch.no_grad():
+        logits = head(torch.from_numpy(fresh.features)).numpy()
+    assert ((logits > 0) == (fresh.labels == 1)).mean() > 0.95
+    np.testing.assert_allclose(head.mean, toy_pairs().features.mean(0), rtol=1e-4)
+
+
+def test_a_head_is_decided_by_its_seed() -> None:
+    config = dataclasses.replace(CONFIG, epochs=3)
+    pairs = toy_pairs(300)
+    one, other = train_head(pairs, config), train_head(pairs, config)
+    third = train_head(pairs, dataclasses.replace(config, seed=6))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert not torch.equal(next(one.parameters()), next(third.parameters()))
+
+
+def test_a_feature_that_never_changes_does_no_harm() -> None:
+    pairs = toy_pairs(200)
+    pairs.features[:, 3] = 7.0
+    head = train_head(pairs, dataclasses.replace(CONFIG, epochs=1))
+    assert torch.isfinite(head(torch.from_numpy(pairs.features))).all()
+    assert float(head.scale.min()) >= 1e-3
+
+
+# --- pools and pairs ---
+
+
+@pytest.fixture(scope="module")
+def pool(prepared: Path) -> Pool:
+    return read_pool(prepared, CONFIG, min_atoms=12)
+
+
+def test_a_pool_holds_unseen_exercises_and_libraries(pool: Pool, prepared: Path) -> None:
+    rows = pq.read_table(prepared / "units.parquet").to_pylist()
+    unseen = {row["class"] for row in rows if row["split"] == "valid" and row["task"] is not None}
+    assert set(pool.classes) - {""} == unseen
+    sizes = {
+        len(values) for values in (pool.normalised, pool.classes, pool.names, pool.sources, pool.languages, pool.half)
+    }
+    assert len(sizes) == 1
+    assert sum(name == "" for name in pool.classes) == min(CONFIG.libraries, sum(row["task"] is None for row in rows))
+    # A class, or a library, is of one half.
+    keys = [name or origin for name, origin in zip(pool.classes, pool.sources, strict=True)]
+    for key in set(keys):
+        assert len({int(half) for k, half in zip(keys, pool.half, strict=True) if k == key}) == 1
+    assert set(pool.half.tolist()) == {0, 1}
+
+
+def test_disguises_change_names_and_nothing_else(pool: Pool, prepared: Path) -> None:
+    rows = pq.read_table(prepared / "units.parquet").to_pylist()
+    library = {row["normalised"] for row in rows if row["task"] is None}
+    originals = {row["normalised"] for row in rows}
+    kinds = {"as it was": 0, "disguised": 0}
+    for text, name in zip(pool.normalised, pool.classes, strict=True):
+        if not name:
+            assert text in library
+        else:
+            kinds["as it was" if text in originals else "disguised"] += 1
+    assert min(kinds.values()) > 5
+    text = ATOM_SEPARATOR.join("cown ione kif itwo cother n31 ione kreturn cown".split())
+    seen = set()
+    for seed in range(60):
+        hidden = judge._disguise(text, "own", np.random.default_rng(seed)).split(ATOM_SEPARATOR)
+        rest = [atom for atom in hidden if atom[0] not in "ic"]
+        assert rest == ["kif", "n31", "kreturn"]
+        seen.add(("cown" in hidden, "cother" in hidden, "ione" in hidden))
+        if len(hidden) == 9 and "ione" not in hidden:
+            assert hidden[1] == hidden[6]  # One name has one new name.
+    assert {(True, True, True), (False, False, False)} <= seen
+    assert judge._disguise(text, "own", np.random.default_rng(3)) == judge._disguise(
+        text, "own", np.random.default_rng(3)
+    )
+
+
+def test_drawn_pairs_and_their_labels(pool: Pool, bundle: Path) -> None:
+    from polyclone.index import quantise
+
+    model = load_model(bundle)
+    codes = quantise(model.encode_normalised(pool.normalised))
+    halves = [draw_pairs(pool, codes, model, half, CONFIG) for half in (0, 1)]
+    for pairs in halves:
+        assert pairs.features.shape == (len(pairs.labels), len(FEATURES))
+        assert len(pairs.draw) == len(pairs.labels)
+        assert set(pairs.labels.tolist()) == {0, 1}
+        assert set(pairs.draw.tolist()) == set(range(CONFIG.draws))
+        assert np.isfinite(pairs.features).all()
+    again = draw_pairs(pool, codes, model, 0, CONFIG)
+    assert again.features.tobytes() == halves[0].features.tobytes()
+
+
+def test_what_is_known_about_a_pair() -> None:
+    made = Pool(
+        normalised=[""] * 6,
+        classes=["a", "a", "b", "", "", ""],
+        names=["f", "g", "f", "f", "f", "h"],
+        sources=["x", "y", "x", "lib", "other", "lib"],
+        languages=["go"] * 6,
+        half=np.zeros(6, np.int64),
+    )
+    truth = {(a, b): judge._truth(made, a, b) for a in range(6) for b in range(6) if a < b}
+    assert truth[0, 1] == 1  # One class.
+    assert truth[0, 2] == truth[0, 3] == truth[2, 5] == 0  # Two classes, or an exercise and a library.
+    assert truth[3, 4] == -1  # Two library functions of one name,
+    assert truth[3, 5] == -1  # or of one library, may be ports.
+    assert truth[4, 5] == 0
+    assert all(judge._truth(made, b, a) == label for (a, b), label in truth.items())
+
+
+def test_a_head_from_end_to_end(bundle: Path, prepared: Path, tmp_path: Path) -> None:
+    metrics = train_pair_head(bundle, prepared, tmp_path / "deep" / "head.pt", CONFIG)
+    head, record = load_pair_head(tmp_path / "deep" / "head.pt")
+    assert record["metrics"] == metrics
+    assert record == json.loads((tmp_path / "deep" / "head.json").read_text("utf-8"))
+    assert record["config"] == dataclasses.asdict(CONFIG)
+    assert len(head.mean) == len(FEATURES)
+    assert metrics["pairs"] > 20
+    assert 0 < metrics["prevalence"] < 1
+    assert metrics["average_precision"] > metrics["prevalence"]
+    again = train_pair_head(bundle, prepared, tmp_path / "again.pt", CONFIG)
+    assert again == metrics

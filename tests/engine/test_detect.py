@@ -1,0 +1,261 @@
+"""Candidates are those of the definition, computed pair by pair; callers and what they contain are no clones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polyclone.detect import (
+    BACKGROUND_LEAST,
+    BACKGROUND_Z,
+    MUTUAL_RANK,
+    Candidates,
+    calls_the_other,
+    contains,
+    find_candidates,
+    judge,
+    place,
+)
+from polyclone.index import Codes, quantise, similarity
+from polyclone.index.codes import codes_of
+from polyclone.values import Function, Match
+from support.fake_model import FakeModel
+from support.results import function
+
+Found = dict[tuple[int, int], float]
+
+
+def by_definition(
+    codes: Codes, languages: Sequence[str], *, same_language: bool, near: set[tuple[int, int]] | None = None
+) -> Found:
+    """(left, right) → margin. Pairs whose background decides within 1e-3 go to `near`: either answer is right."""
+    found: Found = {}
+    n = len(codes)
+    score = np.array([[similarity(codes, i, codes, j) for j in range(n)] for i in range(n)], np.float32).reshape(n, n)
+    rows = {name: [i for i in range(n) if languages[i] == name] for name in languages}
+
+    def nearest(i: int, name: str) -> list[int]:
+        return sorted((j for j in rows[name] if j != i), key=lambda j: (-score[i, j], j))
+
+    for i in range(n):
+        for j in range(i + 1, n):
+            if languages[i] == languages[j] and not same_language:
+                continue
+            # The side whose language comes first asks; in one language, the first function does.
+            one, other = (i, j) if languages[i] <= languages[j] else (j, i)
+            there, back = nearest(one, languages[other]), nearest(other, languages[one])
+            if other not in there[:MUTUAL_RANK] or one not in back[:MUTUAL_RANK]:
+                continue
+            value = score[one, other]
+            excess = [1.0]
+            for asking, name in ((one, languages[other]), (other, languages[one])):
+                if len(rows[name]) >= BACKGROUND_LEAST:
+                    all_of_it = score[asking, rows[name]].astype(np.float64)
+                    excess.append(float(value) - all_of_it.mean() - BACKGROUND_Z * all_of_it.std())
+            if near is not None and any(abs(e) < 1e-3 for e in excess):
+                near.add((i, j))
+            if min(excess) < 0:
+                continue
+            margin = max(score[one, there[0]] - value, score[other, back[0]] - value, np.float32(0.0))
+            found[i, j] = float(margin)
+    return found
+
+
+def as_found(candidates: Candidates) -> Found:
+    pairs = zip(candidates.left.tolist(), candidates.right.tolist(), strict=True)
+    return dict(zip(pairs, candidates.margin.tolist(), strict=True))
+
+
+def clustered(count: int, dimension: int, seed: int) -> Codes:
+    """Vectors about a third as many centres, so that neighbours are near and mutual."""
+    chance = np.random.default_rng(seed)
+    centres = chance.standard_normal((max(1, count // 3), dimension))
+    vectors = centres[chance.integers(len(centres), size=count)] + 0.3 * chance.standard_normal((count, dimension))
+    return quantise(vectors.astype(np.float32))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(st.sampled_from(["c", "go", "java", "python"]), max_size=30),
+    st.integers(0, 10**6),
+    st.booleans(),
+)
+def test_candidates_are_those_of_the_definition(languages: list[str], seed: int, same_language: bool) -> None:
+    codes = clustered(len(languages), 24, seed)
+    found = find_candidates(codes, languages, same_language=same_language)
+    assert as_found(found) == by_definition(codes, languages, same_language=same_language)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.sampled_from(["c", "go"]), st.sampled_from([-1, 0, 1]), st.sampled_from([-1, 0, 1])),
+                max_size=20))  # fmt: skip
+def test_ties_go_to_the_first(rows: list[tuple[str, int, int]]) -> None:
+    codes = codes_of(np.array([row[1:] for row in rows], np.int8).reshape(len(rows), 2))
+    languages = [language for language, _, _ in rows]
+    for same_language in (False, True):
+        found = as_found(find_candidates(codes, languages, same_language=same_language))
+        assert found == by_definition(codes, languages, same_language=same_language)
+
+
+@pytest.mark.parametrize("same_language", [False, True])
+def test_large_languages_ask_for_more_than_a_rank(same_language: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From `BACKGROUND_LEAST` functions on, a pair has to stand out from them."""
+    languages = ["go"] * (BACKGROUND_LEAST + 10) + ["ruby"] * (BACKGROUND_LEAST - 1) + ["c"] * BACKGROUND_LEAST
+    codes = clustered(len(languages), 6, 7)
+    near: set[tuple[int, int]] = set()
+    expected = by_definition(codes, languages, same_language=same_language, near=near)
+    found = as_found(find_candidates(codes, languages, same_language=same_language))
+    assert {k: v for k, v in found.items() if k not in near} == {k: v for k, v in expected.items() if k not in near}
+    assert len(near) < len(expected) / 4
+    monkeypatch.setattr("polyclone.detect.BACKGROUND_LEAST", 1000)
+    assert len(find_candidates(codes, languages, same_language=same_language)) > len(found)
+
+
+def test_candidates_are_ordered_and_of_two_languages() -> None:
+    languages = [("go", "c", "java")[i % 3] for i in range(40)]
+    found = find_candidates(clustered(40, 16, 3), languages)
+    assert len(found) > 10
+    pairs = list(zip(found.left.tolist(), found.right.tolist(), strict=True))
+    assert pairs == sorted(set(pairs))
+    assert all(a < b and languages[a] != languages[b] for a, b in pairs)
+    assert found.margin.dtype == np.float32
+    assert (found.margin >= 0).all()
+    assert (found.margin == 0).any()
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(["c", "go", "java"]), min_size=1, max_size=24), st.integers(0, 10**6), st.booleans())
+def test_the_order_of_the_functions_does_not_matter(languages: list[str], seed: int, same_language: bool) -> None:
+    codes = clustered(len(languages), 24, seed)
+    order = np.random.default_rng(seed).permutation(len(languages))
+    straight = as_found(find_candidates(codes, languages, same_language=same_language))
+    shuffled = as_found(
+        find_candidates(codes.take(order), [languages[i] for i in order], same_language=same_language)
+    )
+    back = {(min(order[a], order[b]), max(order[a], order[b])): margin for (a, b), margin in shuffled.items()}
+    assert set(back) == set(straight)
+    # Who asks may change within a language, and with it the last bit.
+    assert all(back[pair] == pytest.approx(margin, abs=1e-6) for pair, margin in straight.items())
+
+
+def test_progress_counts_every_function() -> None:
+    told: list[int] = []
+    find_candidates(clustered(9, 8, 1), ["c", "go", "java"] * 3, advance=told.append)
+    assert told == [3, 3, 3]
+
+
+@pytest.mark.parametrize("languages", [[], ["c"], ["c", "c"], ["c", "go"]])
+def test_few_functions(languages: list[str]) -> None:
+    codes = codes_of(np.ones((len(languages), 4), np.int8))
+    assert len(find_candidates(codes, languages)) == (languages == ["c", "go"])
+    assert len(find_candidates(codes, languages, same_language=True)) == (len(languages) == 2)
+
+
+# --- callers, and functions within functions ---
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "other_name", "other_text", "expected"),
+    [
+        ("total", "ctotal\x1fcround", "round", "cround\x1fix", True),
+        ("total", "ctotal\x1fix", "report", "creport\x1fctotal", True),
+        ("get_total", "cget_total", "report", "creport\x1fcgetTotal", True),  # However it is spelt.
+        ("total", "ctotal\x1firound", "round", "cround", False),  # Named, not called.
+        ("total", "ctotal\x1fcrounded", "round", "cround", False),
+        ("total", "ctotal\x1fctotal", "total", "ctotal\x1fctotal", False),  # Both call themselves.
+        ("get_total", "cget_total", "getTotal", "cgetTotal\x1fcget_total", False),
+        ("", "cround", "round", "cround", False),
+        ("_", "cround", "round", "cround", False),
+        ("total", "", "round", "", False),
+    ],
+)
+def test_a_caller_is_no_clone(name: str, text: str, other_name: str, other_text: str, expected: bool) -> None:
+    one = function("a.py", "python", name, text=text or " ")
+    other = function("b.go", "go", other_name, text=other_text or " ")
+    assert calls_the_other(one, other) == calls_the_other(other, one) == expected
+
+
+def test_a_snippet_is_not_asked_whom_it_calls() -> None:
+    one = dataclasses.replace(function("", "python", "snippet", text="cround"), kind="snippet")
+    assert not calls_the_other(one, function("b.go", "go", "round", text="cround\x1fcsnippet"))
+
+
+def spanned(path: str, start: int, end: int) -> Function:
+    made = function(path, "python", f"f{start}_{end}")
+    return dataclasses.replace(made, span=dataclasses.replace(made.span, start_byte=start, end_byte=end))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (("a", 0, 100), ("a", 10, 20), True),
+        pytest.param(
+            ("a", 0, 100),
+            ("a", 0, 20),
+            True,
+            marks=pytest.mark.xfail(
+                strict=True, reason="of two that start together, the first is taken for the outer"
+            ),
+        ),
+        (("a", 0, 100), ("a", 80, 100), True),
+        (("a", 0, 100), ("a", 0, 100), True),
+        (("a", 0, 100), ("a", 100, 120), False),
+        (("a", 0, 100), ("a", 50, 120), False),
+        (("a", 0, 100), ("b", 10, 20), False),
+    ],
+)
+def test_what_lies_inside(one: tuple[str, int, int], other: tuple[str, int, int], expected: bool) -> None:
+    a, b = spanned(*one), spanned(*other)
+    assert contains(a, b) == contains(b, a) == expected
+
+
+# --- judging ---
+
+
+def judged(units: list[Function], copies: dict[str, list[Function]] | None = None, least: float = 0.5) -> list[Match]:
+    """All pairs of `units` judged with one and the same vector: their probability is 1."""
+    codes = codes_of(np.ones((len(units), 4), np.int8))
+    left, right = np.triu_indices(len(units), 1)
+    candidates = Candidates(left, right, np.zeros(len(left), np.float32))
+    verifier = FakeModel().verifier
+    return judge(units, codes, candidates, verifier, least, lambda u: (copies or {}).get(u.digest, [u]))  # type: ignore[arg-type]
+
+
+def test_callers_and_nested_functions_are_not_reported() -> None:
+    caller = function("a.py", "python", "report", 1, text="creport\x1fcround")
+    callee = function("b.go", "go", "round", 1, text="cround\x1fix")
+    other = function("c.rb", "ruby", "shorten", 1, text="cshorten\x1fix")
+    inside = dataclasses.replace(other, path="a.py", span=caller.span, normalised="cshorten\x1fiy")
+    pairs = {frozenset((m.left.name, m.right.name)) for m in judged([caller, callee, other])}
+    assert pairs == {frozenset(("report", "shorten")), frozenset(("round", "shorten"))}
+    assert judged([caller, inside]) == []
+
+
+def test_every_copy_is_reported_in_order() -> None:
+    a = function("b.py", "python", "f", 1, text="cf\x1fix")
+    copy = dataclasses.replace(a, path="a.py")
+    b = function("c.go", "go", "g", 1, text="cg\x1fix")
+    found = judged([a, b], {a.digest: [a, copy]})
+    assert [(m.left.path, m.right.path) for m in found] == [("b.py", "c.go"), ("a.py", "c.go")]
+    assert len({m.fingerprint for m in found}) == 1
+    assert all(place(m.left) <= place(m.right) for m in found)
+
+
+def test_the_threshold_is_included() -> None:
+    units = [function("a.py", "python", "f", 1), function("b.go", "go", "g", 1)]
+    assert len(judged(units, least=1.0)) == 1
+    assert judged(units, least=1.01) == []
+
+
+def test_a_fingerprint_does_not_know_sides() -> None:
+    (one,) = judged([function("a.py", "python", "f", 1), function("b.go", "go", "g", 1)])
+    swapped = dataclasses.replace(one, left=one.right, right=one.left)
+    moved = dataclasses.replace(one, left=dataclasses.replace(one.left, path="elsewhere.py"))
+    assert one.fingerprint == swapped.fingerprint == moved.fingerprint
+    assert len(one.fingerprint) == 32
+    other = dataclasses.replace(one, left=dataclasses.replace(one.left, normalised="ih"))
+    assert other.fingerprint != one.fingerprint
