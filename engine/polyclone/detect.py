@@ -154,7 +154,7 @@ def judge(
         if calls_the_other(a, b):
             continue
         similarity = round(float(features[row, 0]), 4)
-        reasons = verifier.reasons(a.normalised, b.normalised, similarity)
+        reasons = verifier.reasons(a.normalised, b.normalised, similarity, names=(a.name, b.name))
         probability = round(float(probabilities[row]), 4)
         matches += [
             Match(left=one, right=two, similarity=similarity, probability=probability, reasons=reasons)

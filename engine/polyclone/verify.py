@@ -18,7 +18,7 @@ from polyclone.artifact import PAIR_HEAD, Bundle
 from polyclone.encode.onnx import session
 from polyclone.errors import ModelError
 from polyclone.index import Codes, quantise
-from polyclone.profile import Profile, cosine, jaccard, profile, weighted_jaccard
+from polyclone.profile import Profile, cosine, fold, jaccard, profile, weighted_jaccard
 from polyclone.tokenizer import Lexicon
 from polyclone.values import Reason
 
@@ -183,10 +183,20 @@ class Verifier:
         calibrated = self._bundle.manifest.calibration.apply(self.logits(features))
         return np.round(calibrated, 4).astype(np.float32)
 
-    def reasons(self, left: str, right: str, similarity: float) -> tuple[Reason, ...]:
-        """Facts that two normalised units share, the rarest first. Empty if they share nothing to point at."""
+    def reasons(
+        self, left: str, right: str, similarity: float, *, names: tuple[str, str] = ("", "")
+    ) -> tuple[Reason, ...]:
+        """Facts that two normalised units share, the rarest first; if there are none, that they are alike in meaning.
+
+        `names` are the units' own: an own name is no call, and is told as a shared name where it is the same.
+        """
         a, b = self._profile(left), self._profile(right)
+        own = {fold(name) for name in names} - {""}
         found: list[Reason] = []
+        if names[0] and len(own) == 1:
+            found.append(
+                Reason(kind="identifiers", text=f"same name: {names[0]}", items=tuple(sorted(own)), score=1.0)
+            )
         constants = sorted(a.constants & b.constants, key=lambda c: (-self._idf("#" + c), c))
         if constants:
             found.append(_reason("constants", "same constants", constants, jaccard(a.constants, b.constants)))
@@ -194,13 +204,13 @@ class Verifier:
         if strings:
             quoted = [f'"{text[:40]}"' for text in strings]
             found.append(_reason("strings", "same strings", quoted, jaccard(a.strings, b.strings)))
-        calls = sorted(a.calls & b.calls, key=lambda c: (-self._idf(c), c))
+        calls = sorted((a.calls & b.calls) - own, key=lambda c: (-self._idf(c), c))
         if calls:
             found.append(_reason("calls", "same calls", calls, jaccard(a.calls, b.calls)))
-        names = sorted((a.identifiers & b.identifiers) - a.calls - b.calls, key=lambda c: (-self._idf(c), c))
-        names = [name for name in names if len(name) > 2]
-        if names:
-            found.append(_reason("identifiers", "same names", names, jaccard(a.identifiers, b.identifiers)))
+        shared = sorted((a.identifiers & b.identifiers) - a.calls - b.calls - own, key=lambda c: (-self._idf(c), c))
+        shared = [name for name in shared if len(name) > 2]
+        if shared:
+            found.append(_reason("identifiers", "same inner names", shared, jaccard(a.identifiers, b.identifiers)))
         flow = cosine(a.control, b.control)
         branching = [word for word in a.control if word in b.control and word != "return"]
         if flow >= 0.9 and branching:

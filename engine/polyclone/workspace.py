@@ -257,7 +257,7 @@ class Workspace:
             if calls_the_other(target, unit):
                 continue
             similarity = round(float(features[row, 0]), 4)
-            reasons = verifier.reasons(target.normalised, unit.normalised, similarity)
+            reasons = verifier.reasons(target.normalised, unit.normalised, similarity, names=(target.name, unit.name))
             matches += [
                 Match(
                     left=target,

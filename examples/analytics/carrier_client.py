@@ -12,15 +12,15 @@ class TransientError(Exception):
     """The carrier may answer if asked again."""
 
 
-def call_patiently(request: Callable[[], T], tries: int = 5, first_wait: float = 0.2, longest: float = 10.0) -> T:
-    """Call `request` until it succeeds, waiting twice as long after each failure, with some jitter."""
-    wait = first_wait
-    for attempt in range(1, tries + 1):
+def retry_with_backoff(operation: Callable[[], T], max_attempts: int = 5, base: float = 0.2, cap: float = 10.0) -> T:
+    """Call `operation` until it succeeds, waiting twice as long after each failure, with some jitter."""
+    attempt = 0
+    while True:
         try:
-            return request()
+            return operation()
         except TransientError:
-            if attempt == tries:
+            attempt += 1
+            if attempt >= max_attempts:
                 raise
-            time.sleep(wait * random.uniform(0.5, 1.0))
-            wait = min(wait * 2, longest)
-    raise ValueError("tries must be at least 1")
+            delay = min(base * 2 ** (attempt - 1), cap)
+            time.sleep(delay * random.uniform(0.5, 1.0))

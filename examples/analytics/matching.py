@@ -3,25 +3,21 @@
 from collections.abc import Iterable
 
 
-def edit_distance(typed: str, wanted: str) -> int:
-    """How many insertions, deletions and substitutions turn `typed` into `wanted`."""
-    if len(typed) < len(wanted):
-        typed, wanted = wanted, typed
-    if not wanted:
-        return len(typed)
-    previous = list(range(len(wanted) + 1))
-    for row, left in enumerate(typed, start=1):
-        current = [row]
-        for column, right in enumerate(wanted, start=1):
-            substitution = previous[column - 1] + (left != right)
-            current.append(min(previous[column] + 1, current[column - 1] + 1, substitution))
-        previous = current
-    return previous[-1]
+def levenshtein_distance(source: str, target: str) -> int:
+    """How many insertions, deletions and substitutions turn `source` into `target`."""
+    costs = list(range(len(target) + 1))
+    for i, a in enumerate(source):
+        diagonal, costs[0] = i, i + 1
+        for j, b in enumerate(target):
+            substitution = diagonal if a == b else diagonal + 1
+            diagonal = costs[j + 1]
+            costs[j + 1] = min(substitution, costs[j] + 1, diagonal + 1)
+    return costs[len(target)]
 
 
 def did_you_mean(typed: str, products: Iterable[str]) -> str | None:
     """The closest product name, if any is close."""
-    best = min(products, key=lambda name: edit_distance(typed.lower(), name.lower()), default=None)
-    if best is None or edit_distance(typed.lower(), best.lower()) > 3:
+    best = min(products, key=lambda name: levenshtein_distance(typed.lower(), name.lower()), default=None)
+    if best is None or levenshtein_distance(typed.lower(), best.lower()) > 3:
         return None
     return best

@@ -3,24 +3,24 @@
 module Billing
   # A payment card as the customer typed it.
   class Card
-    LENGTHS = (12..19)
-
-    def initialize(number)
-      @number = number
+    def initialize(card_number)
+      @card_number = card_number
     end
 
     # False for numbers that cannot be right; says nothing about the account behind them.
-    def plausible?
-      compact = @number.delete(" -")
-      return false unless compact.match?(/\A\d+\z/)
-      return false unless LENGTHS.cover?(compact.length)
+    def valid_card_number?
+      digits = @card_number.delete(" -")
+      return false unless digits.match?(/\A\d+\z/)
+      return false if digits.length < 12 || digits.length > 19
 
-      total = compact.reverse.each_char.with_index.sum do |char, index|
-        value = char.to_i
-        value *= 2 if index.odd?
-        value > 9 ? value - 9 : value
+      checksum = 0
+      digits.reverse.each_char.with_index do |char, index|
+        digit = char.to_i
+        digit *= 2 if index.odd?
+        digit -= 9 if digit > 9
+        checksum += digit
       end
-      (total % 10).zero?
+      checksum % 10 == 0
     end
   end
 end

@@ -8,16 +8,16 @@ module Billing
   module DueDates
     module_function
 
-    # Days from first to last, both included, on which the bank transfers money.
-    def banking_days(first, last, closed_on = Set.new)
-      total = 0
-      current = first
-      while current <= last
-        open = !current.saturday? && !current.sunday? && !closed_on.include?(current)
-        total += 1 if open
-        current = current.next_day
+    # Days between two dates, both included, on which the bank transfers money.
+    def count_business_days(from, to, holidays = Set.new)
+      days = 0
+      day = from
+      while day <= to
+        weekend = day.saturday? || day.sunday?
+        days += 1 unless weekend || holidays.include?(day)
+        day = day.next_day
       end
-      total
+      days
     end
   end
 end

@@ -2,20 +2,18 @@ package courier
 
 /** Frames exchanged with the handheld scanner over Bluetooth. */
 object Frames {
-    private const val POLYNOMIAL = 0x1021
-
     /** The two check bytes at the end of a frame, as a number. */
-    fun checkBytes(payload: ByteArray): Int {
-        var register = 0xFFFF
-        for (byte in payload) {
-            register = register xor ((byte.toInt() and 0xFF) shl 8)
+    fun frameCrc(data: ByteArray): Int {
+        var crc = 0xFFFF
+        for (byte in data) {
+            crc = crc xor ((byte.toInt() and 0xFF) shl 8)
             repeat(8) {
-                val carry = register and 0x8000 != 0
-                register = register shl 1
-                if (carry) register = register xor POLYNOMIAL
+                val overflow = crc and 0x8000 != 0
+                crc = crc shl 1
+                if (overflow) crc = crc xor 0x1021
             }
-            register = register and 0xFFFF
+            crc = crc and 0xFFFF
         }
-        return register
+        return crc
     }
 }

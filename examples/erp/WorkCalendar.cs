@@ -13,11 +13,11 @@ public sealed class WorkCalendar
         _holidays = new HashSet<DateOnly>(holidays);
     }
 
-    /// <summary>Number of working days between two dates, both of them included.</summary>
-    public int CountWorkingDays(DateOnly from, DateOnly until)
+    /// <summary>Number of business days between two dates, both of them included.</summary>
+    public int CountBusinessDays(DateOnly from, DateOnly to)
     {
         int days = 0;
-        for (DateOnly day = from; day <= until; day = day.AddDays(1))
+        for (DateOnly day = from; day <= to; day = day.AddDays(1))
         {
             if (day.DayOfWeek == DayOfWeek.Saturday || day.DayOfWeek == DayOfWeek.Sunday)
             {

@@ -3,27 +3,27 @@ package payments
 
 import "strings"
 
-// CheckCardNumber reports whether a card number as typed can exist. Spaces and dashes are fine.
-func CheckCardNumber(typed string) bool {
-	digits := strings.NewReplacer(" ", "", "-", "").Replace(typed)
+// IsValidCardNumber reports whether a card number as typed can exist. Spaces and dashes are fine.
+func IsValidCardNumber(cardNumber string) bool {
+	digits := strings.NewReplacer(" ", "", "-", "").Replace(cardNumber)
 	if len(digits) < 12 || len(digits) > 19 {
 		return false
 	}
-	sum := 0
+	checksum := 0
 	double := false
 	for i := len(digits) - 1; i >= 0; i-- {
 		c := digits[i]
 		if c < '0' || c > '9' {
 			return false
 		}
-		d := int(c - '0')
+		digit := int(c - '0')
 		if double {
-			if d *= 2; d > 9 {
-				d -= 9
+			if digit *= 2; digit > 9 {
+				digit -= 9
 			}
 		}
-		sum += d
+		checksum += digit
 		double = !double
 	}
-	return sum%10 == 0
+	return checksum%10 == 0
 }

@@ -2,31 +2,31 @@ package payments
 
 import "sort"
 
-// Slot is a span of minutes since midnight in which cash may be collected; End is not part of it.
-type Slot struct {
+// Interval is a span of minutes since midnight in which cash may be collected; End is not part of it.
+type Interval struct {
 	Start, End int
 }
 
-// Coalesce joins slots that overlap or touch. The result is sorted; the argument is left alone.
-func Coalesce(slots []Slot) []Slot {
-	ordered := make([]Slot, 0, len(slots))
-	for _, s := range slots {
-		if s.Start < s.End {
-			ordered = append(ordered, s)
+// MergeIntervals joins slots that overlap or touch. The result is sorted; the argument is left alone.
+func MergeIntervals(intervals []Interval) []Interval {
+	sorted := make([]Interval, 0, len(intervals))
+	for _, interval := range intervals {
+		if interval.Start < interval.End {
+			sorted = append(sorted, interval)
 		}
 	}
-	sort.Slice(ordered, func(i, j int) bool { return ordered[i].Start < ordered[j].Start })
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Start < sorted[j].Start })
 
-	var joined []Slot
-	for _, s := range ordered {
-		last := len(joined) - 1
-		if last < 0 || s.Start > joined[last].End {
-			joined = append(joined, s)
+	var merged []Interval
+	for _, interval := range sorted {
+		last := len(merged) - 1
+		if last < 0 || interval.Start > merged[last].End {
+			merged = append(merged, interval)
 			continue
 		}
-		if s.End > joined[last].End {
-			joined[last].End = s.End
+		if interval.End > merged[last].End {
+			merged[last].End = interval.End
 		}
 	}
-	return joined
+	return merged
 }

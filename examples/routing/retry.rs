@@ -11,7 +11,7 @@ pub struct RetryPolicy {
 }
 
 /// Run `operation` again after a failure, with exponentially growing, jittered pauses. The last error is returned.
-pub fn with_backoff<T, E>(policy: &RetryPolicy, mut operation: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+pub fn retry_backoff<T, E>(policy: &RetryPolicy, mut operation: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     let mut rng = rand::thread_rng();
     let mut attempt = 0;
     loop {

@@ -5,21 +5,21 @@ public final class BinLabels {
     private BinLabels() {}
 
     /** Levenshtein's distance. */
-    public static int distance(String keyed, String label) {
-        int[][] cost = new int[keyed.length() + 1][label.length() + 1];
-        for (int i = 0; i <= keyed.length(); i++) {
-            cost[i][0] = i;
+    public static int levenshteinDistance(String source, String target) {
+        int[][] costs = new int[source.length() + 1][target.length() + 1];
+        for (int i = 0; i <= source.length(); i++) {
+            costs[i][0] = i;
         }
-        for (int j = 0; j <= label.length(); j++) {
-            cost[0][j] = j;
+        for (int j = 0; j <= target.length(); j++) {
+            costs[0][j] = j;
         }
-        for (int i = 1; i <= keyed.length(); i++) {
-            for (int j = 1; j <= label.length(); j++) {
-                int change = keyed.charAt(i - 1) == label.charAt(j - 1) ? 0 : 1;
-                int best = Math.min(cost[i - 1][j], cost[i][j - 1]) + 1;
-                cost[i][j] = Math.min(best, cost[i - 1][j - 1] + change);
+        for (int i = 1; i <= source.length(); i++) {
+            for (int j = 1; j <= target.length(); j++) {
+                int substitution = source.charAt(i - 1) == target.charAt(j - 1) ? 0 : 1;
+                int best = Math.min(costs[i - 1][j], costs[i][j - 1]) + 1;
+                costs[i][j] = Math.min(best, costs[i - 1][j - 1] + substitution);
             }
         }
-        return cost[keyed.length()][label.length()];
+        return costs[source.length()][target.length()];
     }
 }

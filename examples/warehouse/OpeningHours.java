@@ -1,33 +1,31 @@
 package warehouse;
 
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.Deque;
 import java.util.List;
 
 /** When the loading docks are open. */
 public final class OpeningHours {
-    public record Range(int begin, int end) {}
+    public record Interval(int start, int end) {}
 
     private OpeningHours() {}
 
     /** The union of all docks' hours as the fewest possible ranges. */
-    public static List<Range> union(List<Range> hours) {
-        List<Range> queue = new ArrayList<>(hours);
-        queue.removeIf(range -> range.begin() >= range.end());
-        queue.sort(Comparator.comparingInt(Range::begin));
+    public static List<Interval> mergeIntervals(List<Interval> intervals) {
+        List<Interval> sorted = new ArrayList<>(intervals);
+        sorted.removeIf(interval -> interval.start() >= interval.end());
+        sorted.sort(Comparator.comparingInt(Interval::start));
 
-        Deque<Range> result = new ArrayDeque<>();
-        for (Range next : queue) {
-            Range top = result.peekLast();
-            if (top == null || top.end() < next.begin()) {
-                result.addLast(next);
-            } else if (next.end() > top.end()) {
-                result.removeLast();
-                result.addLast(new Range(top.begin(), next.end()));
+        List<Interval> merged = new ArrayList<>();
+        for (Interval interval : sorted) {
+            Interval previous = merged.isEmpty() ? null : merged.get(merged.size() - 1);
+            if (previous != null && interval.start() <= previous.end()) {
+                int end = Math.max(previous.end(), interval.end());
+                merged.set(merged.size() - 1, new Interval(previous.start(), end));
+            } else {
+                merged.add(interval);
             }
         }
-        return List.copyOf(result);
+        return merged;
     }
 }
