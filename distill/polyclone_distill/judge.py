@@ -313,7 +313,7 @@ def train_pair_head(bundle: Path, prepared: Path, out: Path, config: JudgeConfig
     model = load_model(bundle, threads=2)
     pool = read_pool(prepared, config, model.min_atoms)
     log.info("encoding %d units", len(pool.normalised))
-    codes = _encode(model, pool, out.with_name(f"codes-{model.info.digest[:16]}.npz"))
+    codes = _encode(model, pool, out.with_name(f"codes-{model.bundle.encoder_digest[:16]}.npz"))
     training = draw_pairs(pool, codes, model, 0, config)
     held = draw_pairs(pool, codes, model, 1, config)
     log.info("pairs: %d to train (%d clones), %d held out (%d)", len(training.labels), training.labels.sum(),

@@ -138,6 +138,12 @@ class Bundle:
     digest: str
     _files: Mapping[str, bytes]
 
+    @property
+    def encoder_digest(self) -> str:
+        """Identifies what decides a vector: graph, vocabularies and token budget. Another pair head leaves it."""
+        parts = [self.manifest.files[name] for name in (ENCODER, TOKENIZER, LEXICON)]
+        return hashlib.sha256("\0".join([*parts, str(self.manifest.token_budget)]).encode()).hexdigest()
+
     def read(self, name: str) -> bytes:
         return self._files[name]
 

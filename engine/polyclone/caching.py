@@ -41,10 +41,10 @@ def extraction_key(digest: str, file: SourceFile) -> bytes:
     )  # fmt: skip
 
 
-def vector_key(function: Function, bundle_digest: str) -> bytes:
-    """Key of the vector of a function under one bundle."""
+def vector_key(function: Function, encoder_digest: str) -> bytes:
+    """Key of the vector of a function under one encoder."""
     return _key(
-        VECTOR, str(NORMALISER_VERSION), function.language, grammar_version(function.language), bundle_digest,
+        VECTOR, str(NORMALISER_VERSION), function.language, grammar_version(function.language), encoder_digest,
         function.normalised,
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ def _span(values: Sequence[int]) -> Span:
 def encode_cached(
     functions: Sequence[Function],
     encoder: Encoder,
-    bundle_digest: str,
+    encoder_digest: str,
     store: BlobStore,
     advance: Callable[[int], None] | None = None,
 ) -> tuple[Codes, np.ndarray]:
@@ -104,7 +104,7 @@ def encode_cached(
     width = encoder.dimension
     values = np.zeros((len(functions), width), dtype=np.int8)
     cut = np.zeros(len(functions), dtype=np.int32)
-    keys = [vector_key(function, bundle_digest) for function in functions]
+    keys = [vector_key(function, encoder_digest) for function in functions]
     known = store.get(VECTOR, keys)
     missing: dict[bytes, list[int]] = {}
     for row, key in enumerate(keys):

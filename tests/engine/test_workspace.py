@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polyclone import parsing
 from polyclone.api import default_jobs, scan
-from polyclone.artifact import load_bundle
+from polyclone.artifact import CARD, ENCODER, LEXICON, load_bundle
 from polyclone.caching import (
     VECTOR,
     encode_cached,
@@ -32,7 +33,7 @@ from polyclone.report import json_v1
 from polyclone.store import BlobStore, MemoryStore, NullStore, open_store
 from polyclone.values import Extraction, Function, ScanResult, SourceFile
 from polyclone.workspace import Options, Progress, Workspace
-from support.bundles import tiny_bundle
+from support.bundles import encoder_graph, lexicon, tiny_bundle
 from support.polyglot import FUNCTIONS_A_FILE, TOTAL_ABOVE, framed, source, sources, write_workspace
 
 SUBJECTS = 3
@@ -186,14 +187,31 @@ def test_only_what_changed_is_computed(folder: Path, counting: tuple[Model, Coun
     assert result == disk(folder, model=model)
 
 
-def test_another_bundle_finds_nothing_in_the_cache(folder: Path, model: Model, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({"name": "other"}, True),
+        ({"files": {CARD: b"# Another\n"}}, True),
+        ({"token_budget": 300}, False),
+        ({"files": {LEXICON: lexicon().to_text().replace("value\t900", "value\t899").encode()}}, False),
+        ({"files": {ENCODER: encoder_graph(seed=7)}}, False),
+    ],
+    ids=["name", "card", "budget", "lexicon", "graph"],
+)
+def test_only_what_decides_a_vector_decides_its_key(
+    changes: dict[str, Any], known: bool, folder: Path, model: Model, tmp_path: Path
+) -> None:
     store = MemoryStore()
     disk(folder, model=model, store=store)
-    other = load_model(tiny_bundle(tmp_path, name="other"))
-    entries = store.stats().by_kind
-    assert disk(folder, model=other, store=store).model.name == "other"
-    assert store.stats().by_kind[VECTOR] == 2 * entries[VECTOR]
-    assert store.stats().by_kind["extraction"] == entries["extraction"]
+    before = store.stats().by_kind
+    other = load_model(tiny_bundle(tmp_path, **changes))
+    assert other.bundle.digest != model.bundle.digest
+    assert (other.bundle.encoder_digest == model.bundle.encoder_digest) == known
+    result = disk(folder, model=other, store=store)
+    assert store.stats().by_kind[VECTOR] == before[VECTOR] * (1 if known else 2)
+    assert store.stats().by_kind["extraction"] == before["extraction"]
+    assert result == disk(folder, model=other)
+    assert result.model.digest == other.bundle.digest
 
 
 def test_warming_is_enough(folder: Path, counting: tuple[Model, CountingEncoder]) -> None:
@@ -240,7 +258,7 @@ def test_a_hit_is_what_would_be_computed(
     model: Model, before: list[tuple[str, str]], now: list[tuple[str, str]]
 ) -> None:
     store = MemoryStore()
-    digest = model.bundle.digest
+    digest = model.bundle.encoder_digest
     encode_cached(functions(before), model.encoder, digest, store)
     told: list[int] = []
     codes, cut = encode_cached(functions(now), model.encoder, digest, store, told.append)
@@ -269,20 +287,20 @@ def test_findings_do_not_depend_on_what_was_cached(
 def test_a_truncated_unit_keeps_its_count_in_the_cache(model: Model) -> None:
     store = MemoryStore()
     long = extract_snippet("x = " + " + ".join(f"value{i}" for i in range(400)), "python")
-    first = encode_cached([long], model.encoder, model.bundle.digest, store)[1]
-    again = encode_cached([long], model.encoder, model.bundle.digest, store)[1]
+    first = encode_cached([long], model.encoder, model.bundle.encoder_digest, store)[1]
+    again = encode_cached([long], model.encoder, model.bundle.encoder_digest, store)[1]
     assert first.tolist() == again.tolist()
     assert first[0] > 0
 
 
 def test_an_entry_of_another_size_is_a_miss(model: Model) -> None:
     (function,) = functions([("python", TOTAL_ABOVE["python"])])
-    key = vector_key(function, model.bundle.digest)
-    expected, _ = encode_cached([function], model.encoder, model.bundle.digest, NullStore())
+    key = vector_key(function, model.bundle.encoder_digest)
+    expected, _ = encode_cached([function], model.encoder, model.bundle.encoder_digest, NullStore())
     for content in (b"", b"x" * 10, b"x" * 4000):
         store = MemoryStore()
         store.put(VECTOR, {key: content})
-        codes, _ = encode_cached([function], model.encoder, model.bundle.digest, store)
+        codes, _ = encode_cached([function], model.encoder, model.bundle.encoder_digest, store)
         assert codes.values.tobytes() == expected.values.tobytes()
 
 

@@ -90,10 +90,10 @@ def _graph(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: l
 
 
 @cache
-def encoder_graph(*, rename: tuple[str, str] = ("", ""), dimension: int = DIMENSION) -> bytes:
+def encoder_graph(*, rename: tuple[str, str] = ("", ""), dimension: int = DIMENSION, seed: int = 2) -> bytes:
     """Masked mean of token rows beside the weighted sum of word rows, each and then both at unit length.
 
-    `rename` gives one input or the output another name.
+    `rename` gives one input or the output another name; `seed` decides the word rows.
     """
 
     def named(name: str) -> str:
@@ -128,7 +128,7 @@ def encoder_graph(*, rename: tuple[str, str] = ("", ""), dimension: int = DIMENS
     ]
     constants = [
         _table("token_table", len(vocabulary()), DENSE, 1),
-        _table("word_table", lexicon().size, dimension - DENSE, 2),
+        _table("word_table", lexicon().size, dimension - DENSE, seed),
         numpy_helper.from_array(np.array([-1], np.int64), "last"),
         numpy_helper.from_array(np.array([1], np.int64), "one"),
         numpy_helper.from_array(np.array([2.0], np.float32), "two"),

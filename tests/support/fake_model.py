@@ -28,7 +28,9 @@ class _Verifier:
     def probabilities(self, features: Any) -> Any:
         return np.clip(np.round(features[:, 0], 4), 0.0, 1.0)
 
-    def reasons(self, left: str, right: str, similarity: float) -> tuple[Reason, ...]:
+    def reasons(
+        self, left: str, right: str, similarity: float, *, names: tuple[str, str] = ("", "")
+    ) -> tuple[Reason, ...]:
         return (Reason(kind="vectors", text="same words", score=similarity),)
 
 
@@ -40,7 +42,7 @@ class FakeModel:
 
     def __init__(self) -> None:
         self.bundle: Any = SimpleNamespace(
-            digest="f" * 64, location="nowhere", manifest=SimpleNamespace(calibration=CALIBRATION)
+            digest="f" * 64, encoder_digest="e" * 64, location="nowhere", manifest=SimpleNamespace(calibration=CALIBRATION)
         )
         self.encoder = HashingEncoder()
         self.verifier = _Verifier()
