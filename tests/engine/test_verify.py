@@ -113,12 +113,14 @@ def test_the_reasons_of_one_pair_by_hand(by_hand: Verifier) -> None:
 
 
 def test_missing_things_are_told_from_different_ones(by_hand: Verifier) -> None:
-    judged = by_hand.prepare(codes_of(np.ones((3, DIMENSION), np.int8)), ["ix", unit("ix n31"), unit("ix n77 n0")])
-    rows = by_hand.features(judged, np.array([0, 1]), np.array([1, 2]))
+    texts = ["ix", unit("ix n31"), unit("ix n77 n0"), unit("n31 n41 n51")]
+    judged = by_hand.prepare(codes_of(np.ones((4, DIMENSION), np.int8)), texts)
+    rows = by_hand.features(judged, np.array([0, 1, 1]), np.array([1, 2, 3]))
     values = [dict(zip(FEATURES, row.tolist(), strict=True)) for row in rows]
     assert [(v["constants_missing"], v["constant_conflict"], v["constant_overlap"]) for v in values] == [
         (1, 0, 0),
         (0, 1, 0),
+        (0, 0, pytest.approx(1 / 3)),
     ]
 
 

@@ -354,6 +354,9 @@ def test_keys_know_all_that_matters(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("polyclone.caching.grammar_version", lambda language: "99")
         others += [extraction_key("d" * 64, file), vector_key(function, "b")]
+        # Two languages may have grammars of one version.
+        others.append(vector_key(dataclasses.replace(function, language="ruby"), "b"))
+        others.append(extraction_key("d" * 64, dataclasses.replace(file, language="javascript")))
     assert len({key, *others}) == 1 + len(others)
 
 
