@@ -42,7 +42,10 @@ class FakeModel:
 
     def __init__(self) -> None:
         self.bundle: Any = SimpleNamespace(
-            digest="f" * 64, encoder_digest="e" * 64, location="nowhere", manifest=SimpleNamespace(calibration=CALIBRATION)
+            digest="f" * 64,
+            encoder_digest="e" * 64,
+            location="nowhere",
+            manifest=SimpleNamespace(calibration=CALIBRATION),
         )
         self.encoder = HashingEncoder()
         self.verifier = _Verifier()
