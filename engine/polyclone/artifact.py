@@ -10,10 +10,12 @@ import hashlib
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import pairwise
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
@@ -148,14 +150,19 @@ class Bundle:
         return self._files[name]
 
     def text(self, name: str) -> str:
-        return self._files[name].decode("utf-8")
+        try:
+            return self._files[name].decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{self.location}: {name} is not UTF-8 ({error}); rebuild the bundle.") from error
 
     def background(self) -> NDArray[np.float32]:
         """Vectors of the reference functions, float32 (m, dimension), unit norm."""
         try:
             array = np.load(BytesIO(self._files[BACKGROUND]), allow_pickle=False)
-        except ValueError as error:
+        except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise ModelError(f"{self.location}: {BACKGROUND} is not a plain array ({error}).") from error
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ModelError(f"{self.location}: {BACKGROUND} holds no finite numbers; rebuild the bundle.")
         if array.ndim != 2 or array.shape[1] != self.manifest.dimension or array.shape[0] < 2:
             raise ModelError(
                 f"{self.location}: {BACKGROUND} has shape {array.shape}, dimension {self.manifest.dimension}"
@@ -217,7 +224,15 @@ def _reader(where: Path) -> tuple[Any, set[str]]:
             raise ModelError(f"{where}: {name} claims {sizes[name]:,} bytes, which is more than a model has.")
         try:
             return archive.read(name)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            LZMAError,
+            NotImplementedError,
+            RuntimeError,
+            OSError,
+            EOFError,
+        ) as error:
             raise ModelError(f"{where}: {name} cannot be unpacked ({error}).") from error
 
     return read_member, set(sizes)
@@ -258,7 +273,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
             parity=dict(raw.get("parity", {})),
             training=dict(raw.get("training", {})),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ModelError(f"{where}: {MANIFEST} is not valid ({error!r}). Export the bundle again.") from error
     _check(manifest, where)
     return manifest

@@ -188,8 +188,8 @@ class Lexicon:
 
     @classmethod
     def from_text(cls, text: str) -> Lexicon:
-        head, *rows = text.splitlines()
         try:
+            head, *rows = text.splitlines()
             _, _, documents, _, buckets = head.split()
             words = [(word, int(count)) for word, count in (row.split("\t") for row in rows)]
             return cls(words, int(documents), int(buckets))

@@ -593,6 +593,16 @@ def test_a_run_without_evaluation_keeps_no_best(shard: Shard, tmp_path: Path) ->
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "steps.jsonl"}
 
 
+def test_looking_at_a_run_does_not_change_it(shard: Shard, tmp_path: Path) -> None:
+    """Evaluation borrows the model for the averaged weights, and gives it back."""
+    config = dataclasses.replace(STEPS, steps=4, evaluate_every=1)
+    watched = finish(training(tmp_path / "watched", shard, config), shard)
+    run = training(tmp_path / "alone", shard, config)
+    run.train(run.sampler, None, export=lambda state: {})  # type: ignore[attr-defined]
+    for name, value in run.model.state_dict().items():
+        assert torch.equal(value, watched.state_dict()[name]), name
+
+
 def test_the_average_follows_the_weights(shard: Shard, tmp_path: Path) -> None:
     """With c = min(ema, (1 + step) / (10 + step)): average ← c · average + (1 − c) · weight."""
     run = training(tmp_path, shard, dataclasses.replace(STEPS, steps=1))

@@ -102,7 +102,7 @@ def test_a_pipe_gets_plain_text_and_nothing_on_stderr(environment: dict[str, str
     assert done.returncode == 0
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
-    assert ["examples/payments/card.go:7", "CheckCardNumber"] in [line.split() for line in done.stdout.splitlines()]
+    assert ["examples/payments/card.go:7", "IsValidCardNumber"] in [line.split() for line in done.stdout.splitlines()]
 
 
 def test_json_is_the_same_for_every_run_worker_count_and_cache(environment: dict[str, str]) -> None:
@@ -134,4 +134,4 @@ def test_query_by_place_and_by_snippet(environment: dict[str, str]) -> None:
     best = [json.loads(done.stdout)["matches"][0] for done in (by_place, by_snippet)]
     assert best[0] == best[1]
     assert best[0]["above_threshold"]
-    assert best[0]["function"]["qualified_name"] in {"isPlausiblePan", "Billing.Card.plausible?"}
+    assert best[0]["function"]["qualified_name"] in {"isValidCardNumber", "Billing.Card.valid_card_number?"}

@@ -148,7 +148,10 @@ def test_selection(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert told in capsys.readouterr().out
 
 
-def test_show_prints_the_source(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_the_source(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     assert run("scan", ".", "--show") == 0
     out = capsys.readouterr().out
     (line,) = [line for line in out.splitlines() if "def count_words(text):" in line]

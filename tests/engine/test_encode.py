@@ -160,7 +160,6 @@ def test_weights_outside_of_the_graph_are_refused(
         OnnxEncoder(load_bundle(folder)).encode(UNITS[:1])
 
 
-@pytest.mark.xfail(strict=True, reason="the runtime looks for weights in the working directory")
 def test_weights_in_the_working_directory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That may be the folder that is scanned; no digest covers what lies there."""
     graph, weights = with_weights_outside("weights.bin")
@@ -171,7 +170,6 @@ def test_weights_in_the_working_directory_are_refused(tmp_path: Path, monkeypatc
         OnnxEncoder(load_bundle(folder)).encode(UNITS[:1])
 
 
-@pytest.mark.xfail(strict=True, reason="an error of another type comes out")
 @pytest.mark.parametrize(
     "files",
     [

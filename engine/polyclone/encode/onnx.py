@@ -9,6 +9,7 @@ costs nothing: nothing is padded, and a core is as fast at 1 × 64 tokens as at 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,8 @@ def session(graph: bytes, where: str, *, device: str = "cpu") -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.use_deterministic_compute = True
+    # Weights beside the graph would be looked for in the working directory, which may be the code that is scanned.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     wanted = [PROVIDERS[device]] if device == "cpu" else [PROVIDERS[device], PROVIDERS["cpu"]]
     try:
         made = ort.InferenceSession(graph, options, providers=wanted)
@@ -109,7 +112,11 @@ class OnnxEncoder:
         graph = self._graph()
 
         def one(row: int) -> None:
-            vectors[row], cut[row] = self._encode_unit(graph, units[row])
+            try:
+                vectors[row], cut[row] = self._encode_unit(graph, units[row])
+            except Exception as error:  # the runtime's own types, or a result of another width
+                reason = str(error).splitlines()[0]
+                raise ModelError(f"{self._bundle.location}: {ENCODER} fails ({reason}). Export it again.") from error
 
         order = sorted(range(len(units)), key=lambda i: -len(units[i]))
         if self._threads == 1:
