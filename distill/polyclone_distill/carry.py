@@ -41,6 +41,8 @@ def pack_trainer(data: Path, out: Path) -> dict[str, Any]:
     missing = [name for name in NEEDED if not (data / name).exists()]
     if missing:
         raise UsageError(f"{data} lacks {', '.join(missing)}; run `polyclone-distill prepare --out {data}` first.")
+    if out.exists() and (out.resolve() == data.resolve() or not (out / "trainer").is_dir()) and any(out.iterdir()):
+        raise UsageError(f"{out} holds something else than a packed trainer; give an empty or a new folder.")
     shutil.rmtree(out, ignore_errors=True)
     (out / "data").mkdir(parents=True)
     package = Path(trainer.__file__).parent

@@ -133,8 +133,8 @@ def contains(a: Function, b: Function) -> bool:
     """Whether one of two functions lies inside the other."""
     if a.path != b.path:
         return False
-    outer, inner = (a, b) if a.span.start_byte <= b.span.start_byte else (b, a)
-    return inner.span.end_byte <= outer.span.end_byte
+    (start_a, end_a), (start_b, end_b) = ((f.span.start_byte, f.span.end_byte) for f in (a, b))
+    return (start_a <= start_b and end_b <= end_a) or (start_b <= start_a and end_a <= end_b)
 
 
 def judge(

@@ -108,6 +108,8 @@ def write_bundle(
     for path in (encoder_path, prepared / "prepared.json", *([pair_head_path] if pair_head_path else [])):
         if not path.exists():
             raise UsageError(f"{path} does not exist; run `polyclone-distill` to make it.")
+    if out.exists() and not (out / MANIFEST).exists() and any(out.iterdir()):
+        raise UsageError(f"{out} holds something else than a bundle; give an empty or a new folder.")
     encoder = load_encoder(encoder_path).eval()
     texts = {file: (prepared / file).read_text("utf-8") for file in (TOKENIZER, LEXICON)}
     tokenizer = Tokenizer(WordPiece.from_json(texts[TOKENIZER]), Lexicon.from_text(texts[LEXICON]), TOKEN_BUDGET)
