@@ -365,6 +365,7 @@ def written(exported: Exported, prepared: Path, tmp_path_factory: pytest.TempPat
     save_pair_head(head, folder / "head.pt", {"calibration": CALIBRATION, "metrics": {"average_precision": 0.5}})
     (folder / "out").mkdir()
     (folder / "out" / "of an older bundle").touch()
+    (folder / "out" / MANIFEST).touch()
     write_bundle(
         folder / "best.pt",
         prepared,
@@ -484,3 +485,10 @@ def test_the_command_writes_a_provisional_bundle(
     assert main(["bundle", *map(str, options[:-2]), str(again), "--no-int8"]) == 0
     for name in (MANIFEST, BACKGROUND):
         assert (again / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(written: Path, prepared: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="holds something else than a bundle"):
+        write_bundle(written.parent / "best.pt", prepared, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
