@@ -58,6 +58,21 @@ def _export(
             external_data=False,
             verbose=False,
         )
+    strip(path)
+
+
+def strip(path: Path) -> None:
+    """Effect: takes out what the exporter notes about its own run: stack traces, with paths of this machine."""
+    import onnx
+
+    model = onnx.load(str(path))
+    for item in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+    for item in (*model.graph.input, *model.graph.output):
+        item.ClearField("metadata_props")
+    del model.functions[:]
+    onnx.save(model, str(path))
 
 
 def quantise_int8(source: Path, target: Path) -> None:
