@@ -305,11 +305,15 @@ def _refuse_foreign(path: Path) -> None:
     if _size(path) == 0:
         return
     location = quote_from_bytes(os.fsencode(path.absolute()))
-    connection = sqlite3.connect(f"file:{location}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_MS / 1000)
+    connection = sqlite3.connect(
+        f"file:{location}?mode=ro", uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_MS / 1000
+    )
     try:
+        # One snapshot: between two reads another process may be making this very file.
+        connection.execute("BEGIN")
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     finally:
         connection.close()
     if application != APPLICATION_ID and (application != 0 or tables):
