@@ -74,6 +74,7 @@ def pack_shard(source: Path, target: Path) -> None:
         shard,
         tokens=shard.tokens[tokens],
         token_owner=shard.token_owner[tokens],
+        token_start=shard.token_start[tokens],
         token_offsets=_offsets(shard.token_offsets, CARRIED_TOKENS),
         words=shard.words[words],
         word_owner=shard.word_owner[words],

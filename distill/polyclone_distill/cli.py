@@ -55,6 +55,9 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--layers", type=int, default=6, help="blocks of the pretrained start to keep (1–6)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--vocabulary", type=Path, metavar="DIR", help="keep the vocabulary of this prepared folder or bundle"
+    )
     parser.add_argument("--limit", type=int, help="take only the first N rows of each input, for a trial")
 
     def run(options: argparse.Namespace) -> int:
@@ -68,6 +71,7 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
             seed=options.seed,
             limit=options.limit,
             layers=options.layers,
+            vocabulary_of=options.vocabulary,
         )
         print(json.dumps({key: value for key, value in report.items() if key != "sources"}, indent=1))
         return 0
@@ -81,14 +85,15 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     encoder = parts.add_parser("encoder", help="contrastive training; resumes a checkpoint in --out")
     encoder.add_argument("--data", type=Path, required=True, metavar="DIR", help="what `prepare` wrote")
     encoder.add_argument("--out", type=Path, required=True, metavar="DIR")
+    encoder.add_argument("--weights", type=Path, metavar="FILE", help="start from these, not from `start.pt`")
     encoder.add_argument("--validation-limit", type=int, default=1200)
 
     def run_encoder(options: argparse.Namespace) -> int:
         from .trainer.run import configs, train_encoder
 
         train_config, batch_config = configs(options)
-        limit = options.validation_limit
-        print(train_encoder(options.data, options.out, train_config, batch_config, validation_limit=limit))
+        more = {"weights": options.weights, "validation_limit": options.validation_limit}
+        print(train_encoder(options.data, options.out, train_config, batch_config, **more))
         return 0
 
     _add_training_options(encoder)

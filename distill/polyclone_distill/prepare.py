@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from polyclone.errors import UsageError
 from polyclone.normalise import NORMALISER_VERSION
 from polyclone.tokenizer import NAME, Lexicon, Tokenizer, WordPiece
 
@@ -42,16 +43,13 @@ def prepare(
     seed: int = 1,
     limit: int | None = None,
     layers: int = 6,
+    vocabulary_of: Path | None = None,
 ) -> dict[str, object]:
     """Builds everything the trainer reads in `out`; returns the report that is also `prepared.json`.
 
-    `limit` takes only the first so many rows of each input, for trials and tests.
+    `limit` takes only the first so many rows of each input, for trials and tests. `vocabulary_of` is a folder
+    with the `tokenizer.json` and `lexicon.tsv` of an encoder whose training is to go on with these data.
     """
-    import torch
-
-    from .pretrained import minilm_vocabulary, start_encoder
-    from .trainer.run import pack
-
     out.mkdir(parents=True, exist_ok=True)
     task_units = _extract(tasks, library=False, jobs=jobs, limit=limit, first=0)
     first = 1 + max((unit.program for unit in task_units), default=0)
@@ -66,12 +64,9 @@ def prepare(
     ports = {len(train_tasks) + p: name for p, name in library_ports(library).items()}
     train = [*train_tasks, *library]
     valid = [unit for unit in kept if unit.split == "valid"]
-    vocabulary = trim_vocabulary(minilm_vocabulary(), train)
-    wordpiece, lexicon = WordPiece(vocabulary), build_lexicon(train)
-    _write_vocabularies(out, vocabulary, wordpiece, lexicon)
-    start = start_encoder(vocabulary, lexicon, layers=layers)
-    torch.save(pack(start.config, start.state_dict()), out / "start.pt")
-    tokenizer = Tokenizer(wordpiece, lexicon, budget=512)
+    vocabulary, lexicon = _vocabularies(train, vocabulary_of)
+    _write_start(out, vocabulary, lexicon, layers)
+    tokenizer = Tokenizer(WordPiece(vocabulary), lexicon, budget=512)
     names = sorted({classes[task_key(u)] for u in kept} | set(ports.values()))
     number = {name: i for i, name in enumerate(names)}
     labels = {i: number[classes[task_key(u)]] for i, u in enumerate(train_tasks)}
@@ -136,7 +131,29 @@ def _sources(units: Iterable[Unit]) -> list[dict[str, object]]:
     return [{"source": s, "license": lic, "units": n} for (s, lic), n in sorted(counts.items())]
 
 
-def _write_vocabularies(out: Path, vocabulary: dict[str, int], wordpiece: WordPiece, lexicon: Lexicon) -> None:
+def _vocabularies(train: Sequence[Unit], folder: Path | None) -> tuple[dict[str, int], Lexicon]:
+    """Of `folder`, or the best for these units."""
+    from .pretrained import minilm_vocabulary
+
+    if folder is None:
+        return trim_vocabulary(minilm_vocabulary(), train), build_lexicon(train)
+    try:
+        wordpiece = WordPiece.from_json((folder / "tokenizer.json").read_text("utf-8"))
+        lexicon = Lexicon.from_text((folder / "lexicon.tsv").read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{folder}: {error.strerror}; give a folder that `prepare` wrote, or a bundle.") from error
+    return dict(wordpiece.vocabulary), lexicon
+
+
+def _write_start(out: Path, vocabulary: dict[str, int], lexicon: Lexicon, layers: int) -> None:
+    import torch
+
+    from .pretrained import start_encoder
+    from .trainer.run import pack
+
+    wordpiece = WordPiece(vocabulary)
+    start = start_encoder(vocabulary, lexicon, layers=layers)
+    torch.save(pack(start.config, start.state_dict()), out / "start.pt")
     (out / "tokenizer.json").write_text(tokenizer_json(vocabulary), "utf-8")
     (out / "lexicon.tsv").write_text(lexicon.to_text(), "utf-8")
     tokens, words = stand_ins(wordpiece, lexicon)

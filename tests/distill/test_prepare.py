@@ -328,12 +328,7 @@ def test_programs_are_numbered_in_order() -> None:
         ("rosetta/gcd", "a.py", ""),  # Too short to mean anything.
         ("euler/sol1", "project/problem_001/sol1.py", ""),
         ("leetcode/509", "solution/0509.Fibonacci Number/Solution.java", "fibonacci"),
-        pytest.param(
-            "leetcode/509",
-            "solution/0500-0599/0509.Fibonacci Number/Solution.java",
-            "fibonacci",
-            marks=pytest.mark.xfail(strict=True, reason="the folder of a range is taken for the title"),
-        ),
+        ("leetcode/509", "solution/0500-0599/0509.Fibonacci Number/Solution.java", "fibonacci"),
         ("leetcode/1", "src/s0001_two_sum_values/Solution.java", ""),
         ("leetcode/704", "python/0704-binary-search.py", "binarysearch"),
         ("leetcode/704", "odd/path.py", ""),

@@ -44,6 +44,7 @@ class Writer:
     def __init__(self) -> None:
         self.tokens: list[int] = []
         self.token_owner: list[int] = []
+        self.token_start: list[int] = []
         self.token_offsets = [0]
         self.words: list[int] = []
         self.word_owner: list[int] = []
@@ -68,6 +69,7 @@ class Writer:
         for who, tokens, words in occurrences:
             self.tokens += tokens
             self.token_owner += [who] * len(tokens)
+            self.token_start += [int(i == 0) for i in range(len(tokens))]
             self.words += words
             self.word_owner += [who] * len(words)
         self.token_offsets.append(len(self.tokens))
@@ -81,6 +83,7 @@ class Writer:
         return Shard(
             tokens=np.array(self.tokens, np.uint16),
             token_owner=np.array(self.token_owner, np.int16),
+            token_start=np.array(self.token_start, np.uint8),
             token_offsets=np.array(self.token_offsets, np.int64),
             words=np.array(self.words, np.uint16),
             word_owner=np.array(self.word_owner, np.int16),

@@ -15,7 +15,8 @@ from polyclone.values import ATOM_SEPARATOR
 
 from .units import Unit
 
-_TITLE = re.compile(r"/\d{3,4}[.-]\s*([^/]+)/|[sg]\d{4}_([a-z0-9_]+)/|/\d{4}-([a-z0-9-]+)\.\w+$")
+#: The title in a path; `0500-0599` is a folder of many tasks.
+_TITLE = re.compile(r"/\d{3,4}[.-](?!\s*\d+/)\s*([^/]+)/|[sg]\d{4}_([a-z0-9_]+)/|/\d{4}-([a-z0-9-]+)\.\w+$")
 _FILLER = frozenset(
     [
         "a",

@@ -23,20 +23,22 @@ class _Flat:
     def __init__(self) -> None:
         self.values: list[np.ndarray] = []
         self.owners: list[np.ndarray] = []
+        self.starts: list[np.ndarray] = []
         self.offsets = [0]
 
-    def add(self, values: Sequence[int], owners: Sequence[int]) -> None:
+    def add(self, values: Sequence[int], owners: Sequence[int], starts: Sequence[int] = ()) -> None:
         self.values.append(np.array(values, dtype=np.uint16))
         self.owners.append(np.array(owners, dtype=np.int16))
+        self.starts.append(np.array(starts, dtype=np.uint8))
         self.offsets.append(self.offsets[-1] + len(values))
 
 
-def _middle_out(values: list[int], owners: list[int], room: int) -> tuple[list[int], list[int]]:
-    if len(values) <= room:
-        return values, owners
-    head = room * 5 // 8
-    tail = len(values) - (room - head)
-    return values[:head] + values[tail:], owners[:head] + owners[tail:]
+def _middle_out(room: int, *columns: list[int]) -> list[list[int]]:
+    """The columns without what lies between their first five eighths and their end, where they are too long."""
+    length, head = len(columns[0]), room * 5 // 8
+    if length <= room:
+        return list(columns)
+    return [column[:head] + column[length - (room - head) :] for column in columns]
 
 
 def make_shard(units: Sequence[Unit], labels: Mapping[int, int], tokenizer: Tokenizer) -> Shard:
@@ -57,7 +59,7 @@ def make_shard(units: Sequence[Unit], labels: Mapping[int, int], tokenizer: Toke
         text = [*subwords(unit.qualified_name), *subwords(unit.doc)][:160]
         ids = [token for word in text for token in tokenizer.wordpiece.word(word)]
         bag = [tokenizer.lexicon.id(word) for word in text]
-        tokens.add(ids, [-1] * len(ids))
+        tokens.add(ids, [-1] * len(ids), [1] * len(ids))
         words.add(bag, [-1] * len(bag))
         owner_offsets.append(owner_offsets[-1])
         named.append(0)
@@ -66,6 +68,7 @@ def make_shard(units: Sequence[Unit], labels: Mapping[int, int], tokenizer: Toke
     return Shard(
         tokens=np.concatenate(tokens.values),
         token_owner=np.concatenate(tokens.owners),
+        token_start=np.concatenate(tokens.starts),
         token_offsets=np.array(tokens.offsets, dtype=np.int64),
         words=np.concatenate(words.values),
         word_owner=np.concatenate(words.owners),
@@ -95,6 +98,7 @@ def _add_unit(
     is_called = [0] * len(names)
     ids: list[int] = []
     id_owners: list[int] = []
+    starts: list[int] = []
     bag: list[int] = []
     bag_owners: list[int] = []
     for atom in atoms:
@@ -105,15 +109,15 @@ def _add_unit(
                 is_called.append(0)
             if atom[0] == "c" and not (who == 0 and unit.name):
                 is_called[who] = 1
-        for part in dense_words(atom):
-            new = tokenizer.wordpiece.word(part)
-            ids.extend(new)
-            id_owners.extend([who] * len(new))
+        new = [token for part in dense_words(atom) for token in tokenizer.wordpiece.word(part)]
+        ids.extend(new)
+        id_owners.extend([who] * len(new))
+        starts.extend([1, *[0] * (len(new) - 1)] if new else ())
         for word in lexical_words(atom):
             bag.append(tokenizer.lexicon.id(word))
             bag_owners.append(who)
-    tokens.add(*_middle_out(ids, id_owners, MAX_TOKENS))
-    words.add(*_middle_out(bag, bag_owners, MAX_WORDS))
+    tokens.add(*_middle_out(MAX_TOKENS, ids, id_owners, starts))
+    words.add(*_middle_out(MAX_WORDS, bag, bag_owners))
     called.append(np.array(is_called, dtype=np.uint8))
     owner_offsets.append(owner_offsets[-1] + len(is_called))
     named.append(1 if unit.name else 0)

@@ -22,7 +22,7 @@ from .batches import BatchConfig, Sampler
 from .loop import Run, TrainConfig, validate
 from .model import Encoder, EncoderConfig
 from .shards import Shard
-from .views import Vocabulary
+from .views import ViewPolicy, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +61,28 @@ def pack(config: EncoderConfig, state: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def train_encoder(
-    data: Path, out: Path, train: TrainConfig, batches: BatchConfig, *, validation_limit: int = 1200
+    data: Path,
+    out: Path,
+    train: TrainConfig,
+    batches: BatchConfig,
+    *,
+    weights: Path | None = None,
+    validation_limit: int = 1200,
 ) -> Path:
-    """Trains from `data` into `out`, resuming a checkpoint found there. Returns the path of the best weights."""
+    """Trains from `data` into `out`, resuming a checkpoint found there. Returns the path of the best weights.
+
+    A new run starts from `weights`, which must have the vocabulary of `data`, or from its `start.pt`.
+    """
     out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     vocabulary = load_vocabulary(data)
     shard, unseen = Shard.load(data / "train.npz"), Shard.load(data / "valid.npz")
-    model = load_encoder(data / "start.pt")
+    model = load_encoder(weights or data / "start.pt")
+    if model.words.num_embeddings != vocabulary.size:
+        raise ValueError(
+            f"{weights} knows {model.words.num_embeddings} tokens and {data} has {vocabulary.size}: "
+            "run `prepare --vocabulary` with the vocabulary that the weights were trained with."
+        )
     torch.manual_seed(train.seed)
     run = Run(model, train, out, device)
     resumed = run.resume()
@@ -96,18 +110,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="trainer", description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--weights", type=Path, help="start from these instead of `start.pt`")
     parser.add_argument("--validation-limit", type=int, default=1200)
     add_options(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     train, batches = configs(options)
-    train_encoder(options.data, options.out, train, batches, validation_limit=options.validation_limit)
+    more = {"weights": options.weights, "validation_limit": options.validation_limit}
+    train_encoder(options.data, options.out, train, batches, **more)
     return 0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """One option for every simple field of the two configurations."""
-    for config in (TrainConfig, BatchConfig):
+    """One option for every simple field of the configurations."""
+    for config in (TrainConfig, BatchConfig, ViewPolicy):
         for field in dataclasses.fields(config):
             if not isinstance(field.default, int | float):
                 continue
@@ -124,4 +140,4 @@ def configs(options: argparse.Namespace) -> tuple[TrainConfig, BatchConfig]:
     def fill(config: type[Any]) -> Any:
         return config(**{f.name: given[f.name] for f in dataclasses.fields(config) if f.name in given})
 
-    return fill(TrainConfig), fill(BatchConfig)
+    return fill(TrainConfig), dataclasses.replace(fill(BatchConfig), policy=fill(ViewPolicy))

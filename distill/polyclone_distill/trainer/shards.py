@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-SHARD_VERSION = 1
+SHARD_VERSION = 2
 PROGRAM, FUNCTION, DOC = 0, 1, 2
 
 
@@ -22,6 +22,8 @@ class Shard:
 
     tokens: NDArray[np.uint16]
     token_owner: NDArray[np.int16]
+    token_start: NDArray[np.uint8]
+    """1 where an atom begins: two occurrences of one identifier may stand side by side."""
     token_offsets: NDArray[np.int64]
     words: NDArray[np.uint16]
     word_owner: NDArray[np.int16]

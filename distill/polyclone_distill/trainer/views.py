@@ -72,7 +72,8 @@ def make_view(
     hidden = bool(shard.named[unit]) and rng.random() < policy.mask_name
     stand_in = rng.choice(len(vocabulary.stand_in_words), size=len(called), replace=True)
     if renamed.any() or hidden:
-        tokens = _rename_tokens(tokens, owner, renamed, hidden, stand_in, vocabulary)
+        first = shard.token_start[shard.token_offsets[unit] : shard.token_offsets[unit + 1]]
+        tokens = _rename_tokens(tokens, owner, first, renamed, hidden, stand_in, vocabulary)
         words = _rename_words(words, word_owner, renamed, hidden, stand_in, vocabulary)
     if policy.drop_words and len(words):
         distinct = np.unique(words)
@@ -102,6 +103,7 @@ def _frame(tokens: NDArray[np.int64], vocabulary: Vocabulary, budget: int) -> ND
 def _rename_tokens(
     tokens: NDArray[np.int64],
     owner: NDArray[np.int64],
+    first: NDArray[np.uint8],
     renamed: NDArray[np.bool_],
     hidden: bool,
     stand_in: NDArray[np.int64],
@@ -109,12 +111,12 @@ def _rename_tokens(
 ) -> NDArray[np.int64]:
     out: list[int] = []
     previous = -1
-    for token, who in zip(tokens.tolist(), owner.tolist(), strict=True):
+    for token, who, begins in zip(tokens.tolist(), owner.tolist(), first.tolist(), strict=True):
         if who == 0 and hidden:
-            if previous != 0:
+            if begins or previous != 0:
                 out.append(vocabulary.name)
         elif who >= 0 and renamed[who]:
-            if previous != who:
+            if begins or previous != who:
                 out.extend(t for t in vocabulary.stand_in_tokens[stand_in[who]].tolist() if t)
         else:
             out.append(token)
