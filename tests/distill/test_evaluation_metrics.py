@@ -37,8 +37,10 @@ def test_query_metrics_of_nothing() -> None:
 
 
 def test_ties_count_against_the_system() -> None:
-    order = alert_order(np.array([0.5, 0.9, 0.5]), np.array([True, False, False]))
+    order = alert_order(np.array([True, False, False]), np.array([0.5, 0.9, 0.5]))
     assert order.tolist() == [1, 2, 0]
+    by_two = alert_order(np.array([True, False, True]), np.array([1.0, 1.0, 1.0]), np.array([0.2, 0.3, 0.3]))
+    assert by_two.tolist() == [1, 2, 0]
 
 
 def test_precision_at() -> None:

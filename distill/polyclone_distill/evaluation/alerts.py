@@ -71,12 +71,12 @@ def measure_alerts(
     """Figures of the list, and one row for each pair of languages.
 
     `recall@p90`, `p@50`, `p@100`, `p@500` (unknown if there are fewer alerts), `precision` and `recall` of the
-    whole list, `precision_known`; with `probabilities` (k,) the list is ordered by them and `ece` is added. The
-    rows give precision and recall of all alerts, and of those above the threshold behind `recall@p90`.
+    whole list, `precision_known`; with `probabilities` (k,) the list is ordered by them, equals by score, and `ece`
+    is added. The rows give precision and recall of all alerts, and of those above the threshold behind `recall@p90`.
     """
-    scores = alerts.scores if probabilities is None else probabilities
+    scores = (alerts.scores,) if probabilities is None else (probabilities, alerts.scores)
     right = (labels.classes[alerts.left] == labels.classes[alerts.right]) & (labels.classes[alerts.left] >= 0)
-    order = alert_order(scores, right)
+    order = alert_order(right, *scores)
     left, relevant = alerts.left[order], right[order]
     keys = np.stack([labels.classes[left], labels.languages[left], labels.languages[alerts.right[order]]], axis=1)
     first = _first_of_each(keys, relevant)

@@ -43,9 +43,12 @@ def query_metrics(ranks: Ints, offsets: Ints) -> dict[str, Floats]:
     }
 
 
-def alert_order(scores: NDArray[np.floating], relevant: Bools) -> Ints:
-    """Best score first; of equal scores the wrong ones first, so that luck with ties earns nothing."""
-    return np.lexsort((relevant, -scores.astype(np.float64)))
+def alert_order(relevant: Bools, *scores: NDArray[np.floating]) -> Ints:
+    """Best of the first score first, equals by the next one, as a report lists them.
+
+    Of what is equal in all the wrong ones come first, so that luck with ties earns nothing.
+    """
+    return np.lexsort((relevant, *(-score.astype(np.float64) for score in reversed(scores))))
 
 
 def precision_at(relevant: Bools, k: int, weights: Weights) -> Floats:
