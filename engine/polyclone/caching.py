@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from polyclone.index.codes import codes_of
 from polyclone.languages import grammar_version
 from polyclone.normalise import NORMALISER_VERSION
 from polyclone.store import BlobStore
-from polyclone.values import Extraction, Failure, Function, SourceFile, Span
+from polyclone.values import Extraction, Failure, Function, Ignored, SourceFile, Span
 
 EXTRACTION, VECTOR = "extraction", "vector"
 #: Units encoded between two writes: what a killed process loses at most.
@@ -49,21 +50,32 @@ def vector_key(function: Function, encoder_digest: str) -> bytes:
     )  # fmt: skip
 
 
-def pack_extraction(extraction: Extraction) -> bytes:
-    """Paths are left out: the same content under another path is the same entry."""
+def extraction_rows(extraction: Extraction) -> list[Any]:
+    """An extraction as lists of plain values, for JSON. Paths are left out."""
     rows = [
         [
             f.kind, f.name, f.qualified_name, f.signature, f.doc, dataclasses.astuple(f.span),
             dataclasses.astuple(f.name_span) if f.name_span else None, dataclasses.astuple(f.body_span), f.normalised,
+            dataclasses.astuple(f.ignored) if f.ignored else None,
         ]
         for f in extraction.functions
     ]  # fmt: skip
     failures = [[f.stage, f.message] for f in extraction.failures]
-    return zlib.compress(json.dumps([rows, failures], ensure_ascii=True).encode(), 1)
+    return [rows, failures]
+
+
+def pack_extraction(extraction: Extraction) -> bytes:
+    """Paths are left out: the same content under another path is the same entry."""
+    return zlib.compress(json.dumps(extraction_rows(extraction), ensure_ascii=True).encode(), 1)
 
 
 def unpack_extraction(content: bytes, file: SourceFile) -> Extraction:
-    rows, failures = json.loads(zlib.decompress(content))
+    return extraction_of(json.loads(zlib.decompress(content)), file)
+
+
+def extraction_of(values: Sequence[Any], file: SourceFile) -> Extraction:
+    """The inverse of `extraction_rows`, for a file of any path."""
+    rows, failures = values
     return Extraction(
         functions=tuple(
             Function(
@@ -78,8 +90,9 @@ def unpack_extraction(content: bytes, file: SourceFile) -> Extraction:
                 name_span=_span(name_span) if name_span else None,
                 body_span=_span(body_span),
                 normalised=normalised,
+                ignored=_ignored(ignored) if ignored else None,
             )
-            for kind, name, qualified, signature, doc, span, name_span, body_span, normalised in rows
+            for kind, name, qualified, signature, doc, span, name_span, body_span, normalised, ignored in rows
         ),
         failures=tuple(Failure(path=file.path, stage=stage, message=message) for stage, message in failures),
     )
@@ -88,6 +101,11 @@ def unpack_extraction(content: bytes, file: SourceFile) -> Extraction:
 def _span(values: Sequence[int]) -> Span:
     start, end, first, last = values
     return Span(start_byte=start, end_byte=end, start_line0=first, end_line0=last)
+
+
+def _ignored(values: Sequence[Any]) -> Ignored:
+    reason, line0, whole_file = values
+    return Ignored(reason=reason, line0=line0, whole_file=whole_file)
 
 
 def encode_cached(

@@ -129,7 +129,10 @@ def load_config(path: Path) -> FileSettings:
         values[name] = _checked(name, value, f"{path}: `{key}`", ConfigError)
     _refuse_both_thresholds(values, str(path), ConfigError)
     if "baseline" in values:
-        values["baseline"] = str(path.parent / str(values["baseline"]))
+        baseline = path.parent / str(values["baseline"])
+        if not baseline.resolve().is_relative_to(path.parent.resolve()):
+            raise ConfigError(f"{path}: `baseline` leads out of the file's folder through a link; name another file")
+        values["baseline"] = str(baseline)
     return FileSettings(path=path, values=MappingProxyType(values))
 
 

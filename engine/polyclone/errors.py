@@ -21,3 +21,7 @@ class ModelError(PolycloneError):
 
 class StoreError(PolycloneError):
     """A cache file that must not be touched: it belongs to another program or a newer version."""
+
+
+class SuppressionError(PolycloneError):
+    """A file of ignored or accepted pairs that cannot be read or written."""

@@ -6,86 +6,51 @@ unit's byte range to `polyclone.normalise`. It never recurses over a syntax tree
 
 from __future__ import annotations
 
-import math
 import re
 import textwrap
 import time
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tree_sitter
 
 from polyclone import languages
+from polyclone.describe import MAX_SIGNATURE, doc_of, signature_of
+from polyclone.ignore_comments import attach
 from polyclone.languages import Language
-from polyclone.languages.comments import MAX_DOC, clean_comments, clean_docstring
 from polyclone.languages.macros import blank_macros
 from polyclone.languages.naming import declared, dotted, object_name, plain_name, scope_name, target, text_of
 from polyclone.normalise import Region, normalise
-from polyclone.values import ATOM_SEPARATOR, Extraction, Failure, Function, Span
+from polyclone.script import script_of
+from polyclone.syntax import (
+    REGION_PRIORITY,
+    Deadline,
+    GivenUpError,
+    Scope,
+    Tree,
+    Unit,
+    disjoint_regions,
+    first_code,
+    last_code,
+    newlines_of,
+    span_of,
+)
+from polyclone.values import Extraction, Failure, Function
 
-EXTRACTOR_VERSION = 1
+EXTRACTOR_VERSION = 2
 """Raise it whenever other units or other spans come out of the same file: results of older versions are stale."""
-MAX_SIGNATURE = 200
 MAX_NESTING = 32
 """Functions nested deeper are left out and counted in a `Failure`: each level repeats the text inside it."""
 MAX_OPEN_MATCHES = 2048
 """Patterns the query may be in the middle of. Real code stays below 256; without a limit it can be quadratic."""
-MIN_SCRIPT_STATEMENTS = 5
 SNIPPET_SECONDS = 5.0
 
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _READ_BYTES = 65_536
-_UTF8_BOM = b"\xef\xbb\xbf"
 _UNIT_KINDS = ("function", "method", "constructor", "lambda")
 _SCOPE_KINDS = ("scope.type", "scope.object", "scope.namespace", "scope.property")
-_REGION_PRIORITY = {"doc": 0, "comment": 1, "drop": 2, "string": 3}
 # Error recovery turns `else if (x) { … }` without its beginning into a function called `if`.
 _CONTROL_WORDS = frozenset({"if", "for", "foreach", "while", "switch", "catch", "else", "do", "return", "sizeof"})
-
-_SPACE = re.compile(r"\s+")
-_NOT_SPACE = re.compile(rb"\S")
-_SIGNATURE_TAIL = re.compile(r"\s*(?:=>|->|=|:|\{|\bdo)?\s*\Z")
-# Possessive throughout: what precedes a declaration may be hostile, and backtracking would be exponential.
-_WORDS_BEFORE = (
-    rb"export|default|declare|const|let|var|val|static|public|private|protected|internal|readonly|async|lazy"
-    rb"|local|final|abstract|sealed|global|inline|private_class_method|module_function"
-    rb"|extern\s*\"C\"|template\s*<(?:[^<>;{}]|<[^<>;{}]*+>)*+>"
-)
-# What may stand between a documentation comment and its unit, or around a unit in its own statement.
-_DECLARATION_PREFIX = re.compile(rb"\s*+(?:(?>" + _WORDS_BEFORE + rb")\s*+)*+\Z")
-_WRAPPER = re.compile(rb"[\s;,]*+(?:(?>" + _WORDS_BEFORE + rb")[\s;,]*+)*+\Z")
-_BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
-
-
-class _GivenUpError(Exception):
-    """The file is given up, for the reason in the message. Never leaves this module."""
-
-
-@dataclass(slots=True)
-class _Unit:
-    """A unit as the query found it, before it has a path or a kind."""
-
-    kind: str
-    start: int
-    end: int
-    body: tuple[int, int] | None
-    name: str
-    owners: tuple[str, ...]
-    name_range: tuple[int, int] | None
-    accessor: str
-
-
-@dataclass(slots=True)
-class _Scope:
-    """A class, object, namespace or property around units. `name` may be empty."""
-
-    kind: str
-    start: int
-    end: int
-    name: str
 
 
 class _Open(NamedTuple):
@@ -100,52 +65,33 @@ class _Open(NamedTuple):
     """How many units enclose it, itself included."""
 
 
-@dataclass(slots=True)
-class _Tree:
-    """One parsed file and what the query found in it."""
-
-    source: bytes
-    row: Language
-    root: tree_sitter.Node
-    units: list[_Unit]
-    scopes: list[_Scope]
-    regions: list[Region]
-    region_starts: list[int]
-    docs: dict[int, tuple[int, int]]
-    declarations: set[tuple[int, int]]
-    """Top-level constructs without behaviour, such as type aliases: not part of a script."""
-    prefix: list[tuple[int, str]]
-    """(offset, name) of every namespace that holds from there to the end of the file."""
-    newlines: list[int]
-    is_incomplete: bool
-    """Whether the query reached `MAX_OPEN_MATCHES` and may have missed something."""
-
-
 def extract(source: bytes, language: str, path: str = "", *, deadline_s: float | None = None) -> Extraction:
     """The functions of one file.
 
     `path` chooses between grammars of one language (`.tsx`), names the script unit and is copied into the
     results. A file on which the grammar loops, or that takes longer than `deadline_s` seconds, is given up with
-    a `Failure`. Raises `UsageError` for an
-    unknown language and nothing else.
+    a `Failure`. Raises `UsageError` for an unknown language and nothing else.
     """
     row = languages.resolve(language)
     if source.startswith(_UTF16_BOMS):
         message = "is UTF-16, not UTF-8; convert it (for example with iconv) or exclude it"
         return Extraction(failures=(Failure(path=path, stage="parse", message=message),))
-    deadline = _Deadline(deadline_s)
+    deadline = Deadline(deadline_s)
     try:
         grammar = languages.grammar(row.name, path)
         root = _parse(blank_macros(source) if row.has_macros else source, grammar, deadline)
         tree = _collect(source, row, root, languages.query(row.name, grammar), deadline)
         functions, too_deep = _functions(tree, path, deadline)
-        script = _script(tree, path, deadline)
-    except _GivenUpError as reason:
+        if (script := script_of(tree, path, deadline)) is not None:
+            functions.append(script)
+        functions.sort(key=lambda function: (function.span.start_byte, -function.span.end_byte))
+        functions, mistakes = attach(tree, functions, deadline)
+    except GivenUpError as reason:
         return Extraction(failures=(Failure(path=path, stage="parse", message=str(reason)),))
-    if script is not None:
-        functions.append(script)
-    functions.sort(key=lambda function: (function.span.start_byte, -function.span.end_byte))
-    failures = []
+    failures = [
+        Failure(path=path, stage="suppress", message=f"line {mistake.line0 + 1}: the comment {mistake.message}")
+        for mistake in mistakes
+    ]
     if too_deep:
         message = f"{too_deep} functions nested deeper than {MAX_NESTING} levels were left out"
         failures.append(Failure(path=path, stage="extract", message=message))
@@ -171,10 +117,10 @@ def extract_snippet(code: str | bytes, language: str, *, deadline_s: float = SNI
     lead = len(row.snippet_prefix) if b"<?" not in source else 0
     padded = row.snippet_prefix[:lead] + source
     try:
-        regions = _snippet_regions(padded, row, _Deadline(deadline_s))
-    except _GivenUpError:
+        regions = _snippet_regions(padded, row, Deadline(deadline_s))
+    except GivenUpError:
         regions = _marked_regions(padded, row)
-    span = _span(_newlines(original), 0, len(original))
+    span = span_of(newlines_of(original), 0, len(original))
     return Function(
         path="",
         language=row.name,
@@ -190,7 +136,7 @@ def extract_snippet(code: str | bytes, language: str, *, deadline_s: float = SNI
     )
 
 
-def _snippet_regions(source: bytes, row: Language, deadline: _Deadline) -> list[Region]:
+def _snippet_regions(source: bytes, row: Language, deadline: Deadline) -> list[Region]:
     parsed = blank_macros(source) if row.has_macros else source
     first, *others = languages.snippet_grammars(row.name)
     grammar, root = first, _parse(parsed, first, deadline)
@@ -212,21 +158,7 @@ def _marked_regions(source: bytes, row: Language) -> list[Region]:
     ]
 
 
-class _Deadline:
-    """When a file is given up, and after how many seconds that is."""
-
-    __slots__ = ("at", "seconds")
-
-    def __init__(self, seconds: float | None) -> None:
-        self.seconds = math.inf if seconds is None else seconds
-        self.at = time.monotonic() + self.seconds
-
-    def check(self) -> None:
-        if time.monotonic() > self.at:
-            raise _GivenUpError(f"took longer than {self.seconds:g} s; raise --parse-timeout or exclude it")
-
-
-def _parse(source: bytes, grammar: tree_sitter.Language, deadline: _Deadline) -> tree_sitter.Node:
+def _parse(source: bytes, grammar: tree_sitter.Language, deadline: Deadline) -> tree_sitter.Node:
     effort = 500 + len(source) // 5  # Real code reports progress once in 30 bytes or more, hostile code in 10.
 
     def read(offset: int, _point: tree_sitter.Point) -> bytes:
@@ -241,7 +173,7 @@ def _parse(source: bytes, grammar: tree_sitter.Language, deadline: _Deadline) ->
         return tree_sitter.Parser(grammar).parse(read, progress_callback=cancel).root_node
     except ValueError:  # "Parsing failed": it was cancelled.
         if effort < 0:  # Unlike the time limit, this one gives the same result on every machine.
-            raise _GivenUpError("makes the grammar loop, it is probably broken; mend it or exclude it") from None
+            raise GivenUpError("makes the grammar loop, it is probably broken; mend it or exclude it") from None
         deadline.check()
         raise
 
@@ -251,8 +183,8 @@ def _collect(
     row: Language,
     root: tree_sitter.Node,
     query: tree_sitter.Query,
-    deadline: _Deadline,
-) -> _Tree:
+    deadline: Deadline,
+) -> Tree:
     """Run the query and sort what it captured into units, scopes and regions."""
     # `matches` would take a progress callback too, but in py-tree-sitter 0.26.1 that crashes the interpreter.
     cursor = tree_sitter.QueryCursor(query, match_limit=MAX_OPEN_MATCHES)
@@ -262,13 +194,13 @@ def _collect(
     docs: dict[int, tuple[int, int]] = {}
     declarations: set[tuple[int, int]] = set()
     prefix: list[tuple[int, str]] = []
-    scopes: dict[tuple[int, int, str], _Scope] = {}
-    units: dict[tuple[int, int], _Unit] = {}
+    scopes: dict[tuple[int, int, str], Scope] = {}
+    units: dict[tuple[int, int], Unit] = {}
     stubs: set[tuple[int, int]] = set()
     errors = root.has_error
     for _pattern, captures in matches:
         for kind, nodes in captures.items():
-            if (priority := _REGION_PRIORITY.get(kind)) is not None:
+            if (priority := REGION_PRIORITY.get(kind)) is not None:
                 for node in nodes:
                     ranges.append((node.start_byte, -node.end_byte, priority, kind))
                     if kind == "doc":
@@ -286,7 +218,7 @@ def _collect(
                 if key not in scopes or named:
                     naming = object_name if kind == "scope.object" else scope_name
                     name = naming(text_of(source, named[0])) if named else ""
-                    scopes[key] = _Scope(kind, node.start_byte, node.end_byte, name)
+                    scopes[key] = Scope(kind, node.start_byte, node.end_byte, name)
             elif kind in _UNIT_KINDS:
                 unit = _unit(source, kind, nodes[0], captures)
                 if unit is None or (errors and unit.name in _CONTROL_WORDS):
@@ -296,8 +228,8 @@ def _collect(
                 known = units.get(key2)
                 if known is None or (unit.end - unit.start) > (known.end - known.start):
                     units[key2] = unit
-    regions = _regions(source, ranges)
-    return _Tree(
+    regions = disjoint_regions(source, ranges)
+    return Tree(
         source=source,
         row=row,
         root=root,
@@ -305,36 +237,18 @@ def _collect(
         scopes=list(scopes.values()),
         regions=regions,
         region_starts=[region.start for region in regions],
+        comments=sorted((start, -negative_end) for start, negative_end, _, kind in ranges if kind == "comment"),
         docs=docs,
         declarations=declarations | stubs,
         prefix=sorted(prefix),
-        newlines=_newlines(source),
+        newlines=newlines_of(source),
         is_incomplete=bool(cursor.did_exceed_match_limit),
     )
 
 
-def _regions(source: bytes, ranges: list[tuple[int, int, int, str]]) -> list[Region]:
-    """Sorted and disjoint: of two that overlap the outer one stays, of two equal ones the documentation."""
-    ranges.sort()
-    regions: list[Region] = []
-    covered = 0
-    for start, negative_end, _priority, kind in ranges:
-        end = -negative_end
-        if start < covered or end <= start:
-            continue
-        covered = end
-        if kind in ("doc", "comment"):
-            kind = "comment"
-            # Some grammars count the line end as part of a line comment.
-            while source[end - 1] in b"\r\n" and end - 1 > start:
-                end -= 1
-        regions.append(Region(start, end, kind))
-    return regions
-
-
 def _unit(
     source: bytes, kind: str, node: tree_sitter.Node, captures: dict[str, list[tree_sitter.Node]]
-) -> _Unit | None:
+) -> Unit | None:
     bodies = captures.get("body")
     if bodies is None and (field := node.child_by_field_name("body")) is not None:
         bodies = [field]
@@ -365,25 +279,12 @@ def _unit(
     if accessors := captures.get("accessor"):
         accessor = text_of(source, accessors[0])
         name_range = accessors[0].byte_range
-    return _Unit(kind, node.start_byte, node.end_byte, body, name, owners, name_range, accessor)
+    return Unit(kind, node.start_byte, node.end_byte, body, name, owners, name_range, accessor)
 
 
-def _newlines(source: bytes) -> list[int]:
-    return [match.start() for match in re.finditer(b"\n", source)]
-
-
-def _span(newlines: list[int], start: int, end: int) -> Span:
-    return Span(
-        start_byte=start,
-        end_byte=end,
-        start_line0=bisect_left(newlines, start),
-        end_line0=bisect_left(newlines, max(start, end - 1)),
-    )
-
-
-def _functions(tree: _Tree, path: str, deadline: _Deadline) -> tuple[list[Function], int]:
+def _functions(tree: Tree, path: str, deadline: Deadline) -> tuple[list[Function], int]:
     """Name every unit by the scopes and units around it. Also counts the units that are nested too deep."""
-    items: list[tuple[int, int, int, _Unit | _Scope]] = [
+    items: list[tuple[int, int, int, Unit | Scope]] = [
         *((scope.start, -scope.end, 0, scope) for scope in tree.scopes),
         *((unit.start, -unit.end, 1, unit) for unit in tree.units),
     ]
@@ -401,7 +302,7 @@ def _functions(tree: _Tree, path: str, deadline: _Deadline) -> tuple[list[Functi
         while stack and stack[-1].end <= start:
             stack.pop()
         around = stack[-1] if stack else _Open(len(tree.source), "file", 0, prefix, "", 0)
-        if isinstance(item, _Scope):
+        if isinstance(item, Scope):
             simple = item.name.rsplit(".", 1)[-1]
             outer = _join(around.path, item.name)
             stack.append(_Open(item.end, item.kind, item.start, outer, simple, around.depth))
@@ -435,7 +336,7 @@ def _without_overlap(owners: tuple[str, ...], enclosing: str) -> tuple[str, ...]
     return owners[1:] if owners and enclosing and owners[0] == enclosing else owners
 
 
-def _kind(row: Language, unit: _Unit, stack: Sequence[_Open]) -> tuple[str, str]:
+def _kind(row: Language, unit: Unit, stack: Sequence[_Open]) -> tuple[str, str]:
     """The unit's kind, and the name of the type around it if it stands directly in one."""
     around = next((place for place in reversed(stack) if place.kind != "scope.property"), None)
     in_type = around is not None and around.kind == "scope.type"
@@ -451,10 +352,10 @@ def _kind(row: Language, unit: _Unit, stack: Sequence[_Open]) -> tuple[str, str]
 
 
 def _function(
-    tree: _Tree, unit: _Unit, path: str, kind: str, name: str, qualified: str, property_start: int | None
+    tree: Tree, unit: Unit, path: str, kind: str, name: str, qualified: str, property_start: int | None
 ) -> Function:
-    start = _first_code(tree, unit.start, unit.end)
-    end = _last_code(tree.source, start, unit.end)
+    start = first_code(tree, unit.start, unit.end)
+    end = last_code(tree.source, start, unit.end)
     body_start, body_end = unit.body or (end, end)
     body_start, body_end = min(max(body_start, start), end), min(max(body_end, start), end)
     return Function(
@@ -463,218 +364,13 @@ def _function(
         kind=kind,
         name=name,
         qualified_name=qualified,
-        signature=_signature(tree, start, body_start, property_start),
-        doc=_doc(tree, unit),
-        span=_span(tree.newlines, start, end),
-        name_span=_span(tree.newlines, *unit.name_range) if unit.name_range else None,
-        body_span=_span(tree.newlines, body_start, body_end),
+        signature=signature_of(tree, start, body_start, property_start),
+        doc=doc_of(tree, unit),
+        span=span_of(tree.newlines, start, end),
+        name_span=span_of(tree.newlines, *unit.name_range) if unit.name_range else None,
+        body_span=span_of(tree.newlines, body_start, body_end),
         normalised=normalise(tree.source, start, end, tree.regions, tree.row.name),
     )
-
-
-def _first_code(tree: _Tree, start: int, end: int) -> int:
-    """Skip the annotations and comments a declaration opens with: they are not part of its identity."""
-    position = start
-    index = bisect_left(tree.region_starts, position)
-    while index < len(tree.regions):
-        region = tree.regions[index]
-        if region.start != position or region.kind == "string" or region.end >= end:
-            break
-        found = _NOT_SPACE.search(tree.source, region.end, end)
-        if found is None:
-            return start
-        position = found.start()
-        index += 1
-    return position
-
-
-def _last_code(source: bytes, start: int, end: int) -> int:
-    while end > start + 1 and source[end - 1] in b" \t\r\n":
-        end -= 1
-    return end
-
-
-def _outside(tree: _Tree, start: int, end: int, *kinds: str) -> Iterator[bytes]:
-    """The pieces of a byte range that lie outside regions of the given kinds."""
-    index = max(0, bisect_right(tree.region_starts, start) - 1)
-    position = start
-    while index < len(tree.regions) and tree.regions[index].start < end:
-        region = tree.regions[index]
-        index += 1
-        if region.kind in kinds and region.end > position:
-            if region.start > position:
-                yield tree.source[position : region.start]
-            position = region.end
-    if position < end:
-        yield tree.source[position:end]
-
-
-def _signature(tree: _Tree, start: int, end: int, property_start: int | None) -> str:
-    """The declaration up to the body. An accessor's begins with the first line of its property."""
-    raw = b" ".join(_outside(tree, start, min(end, start + 4 * MAX_SIGNATURE), "comment", "drop"))
-    text = _SPACE.sub(" ", raw.decode("utf-8", "replace")).strip()
-    if end - start <= 4 * MAX_SIGNATURE:
-        text = _SIGNATURE_TAIL.sub("", text)
-    if property_start is not None:
-        head_end = min(start, property_start + 4 * MAX_SIGNATURE)
-        head = tree.source[_first_code(tree, property_start, start) : head_end]
-        first = re.split(rb"[{\n]", head, maxsplit=1)[0].decode("utf-8", "replace")
-        text = f"{_SPACE.sub(' ', first).strip()} {text}"
-    return text if len(text) <= MAX_SIGNATURE else text[: MAX_SIGNATURE - 1] + "…"
-
-
-def _doc(tree: _Tree, unit: _Unit) -> str:
-    """The docstring, or the comment block directly above the declaration, without comment marks."""
-    if unit.body is not None:
-        first = _NOT_SPACE.search(tree.source, unit.body[0], unit.body[1])
-        inside = tree.docs.get(first.start()) if first else None
-        if inside is not None:
-            return clean_docstring(tree.source[slice(*inside)].decode("utf-8", "replace"))
-    index = bisect_left(tree.region_starts, unit.start)
-    gap_end = unit.start
-    between: list[bytes] = []
-    while index > 0 and tree.regions[index - 1].kind == "drop":
-        region = tree.regions[index - 1]
-        piece = tree.source[region.end : gap_end][: MAX_SIGNATURE + 1]
-        if len(piece) > MAX_SIGNATURE or len(between) == 16 or _BLANK_LINE.search(piece):
-            return ""
-        between.append(piece)
-        gap_end = region.start
-        index -= 1
-    comments: list[Region] = []
-    while index > 0 and tree.regions[index - 1].kind == "comment" and len(comments) < 64:
-        region = tree.regions[index - 1]
-        gap = tree.source[region.end : gap_end] if gap_end - region.end <= 2 * MAX_SIGNATURE else b"?"
-        if not comments:
-            fits = _DECLARATION_PREFIX.match(b" ".join((gap, *reversed(between)))) is not None
-        else:
-            fits = not gap.strip()
-        if not fits or _BLANK_LINE.search(gap) or not _opens_line(tree, region.start):
-            break
-        comments.append(region)
-        gap_end = region.start
-        index -= 1
-        if tree.source.startswith(b"/*", region.start):
-            break
-    raw = [
-        tree.source[region.start : min(region.end, region.start + 4 * MAX_DOC)].decode("utf-8", "replace")
-        for region in reversed(comments)
-    ]
-    return clean_comments(raw, tree.row)
-
-
-def _opens_line(tree: _Tree, position: int) -> bool:
-    index = bisect_left(tree.newlines, position)
-    line_start = tree.newlines[index - 1] + 1 if index else 0
-    before = tree.source[line_start:position] if position - line_start <= MAX_SIGNATURE else b"?"
-    return not before.removeprefix(_UTF8_BOM).strip(b" \t")
-
-
-def _script(tree: _Tree, path: str, deadline: _Deadline) -> Function | None:
-    """The statements of the top level as one unit, if there are enough of them."""
-    row = tree.row
-    if not {"*", PurePosixPath(path).suffix.lower()}.intersection(row.script_extensions) or tree.root.is_error:
-        return None
-    definitions = _outermost(tree)
-    pieces: list[tuple[int, int]] = []
-    statements: list[tree_sitter.Node] = []
-    for node in tree.root.named_children:
-        deadline.check()
-        if node.is_error or node.is_missing or node.byte_range in tree.declarations:
-            continue
-        if row.script_statements and node.type not in row.script_statements:
-            continue
-        if _is_region(tree, node):
-            continue
-        own = _subtract(node.start_byte, node.end_byte, definitions)
-        leftover = b" ".join(piece for part in own for piece in _outside(tree, *part, "comment", "drop"))
-        if _WRAPPER.match(leftover) if len(own) != 1 or own[0] != node.byte_range else not leftover.strip():
-            continue
-        pieces.extend(own)
-        statements.append(node)
-    if not statements or not _has_statements(statements, row, definitions):
-        return None
-    atoms = [normalise(tree.source, start, end, tree.regions, row.name) for start, end in pieces]
-    span = _span(tree.newlines, pieces[0][0], _last_code(tree.source, pieces[0][0], pieces[-1][1]))
-    name = PurePosixPath(path).stem or "script"
-    return Function(
-        path=path,
-        language=row.name,
-        kind="script",
-        name=name,
-        qualified_name=name,
-        signature="",
-        doc="",
-        span=span,
-        name_span=None,
-        body_span=span,
-        normalised=ATOM_SEPARATOR.join(filter(None, atoms)),
-    )
-
-
-def _outermost(tree: _Tree) -> list[tuple[int, int]]:
-    """Byte ranges of the definitions no other definition contains, in order."""
-    definers = ("scope.type", "scope.namespace")
-    ranges = [(unit.start, -unit.end) for unit in tree.units]
-    ranges += [(scope.start, -scope.end) for scope in tree.scopes if scope.kind in definers]
-    outer: list[tuple[int, int]] = []
-    for start, negative_end in sorted(ranges):
-        if not outer or start >= outer[-1][1]:
-            outer.append((start, -negative_end))
-    return outer
-
-
-def _is_region(tree: _Tree, node: tree_sitter.Node) -> bool:
-    index = bisect_right(tree.region_starts, node.start_byte) - 1
-    if index < 0:
-        return False
-    region = tree.regions[index]
-    # A comment's region may end before the line end that its node includes.
-    return region.kind != "string" and region.end >= _last_code(tree.source, node.start_byte, node.end_byte)
-
-
-def _subtract(start: int, end: int, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The parts of [start, end) outside the sorted, disjoint ranges."""
-    parts: list[tuple[int, int]] = []
-    index = max(0, bisect_right(ranges, (start, -1)) - 1)
-    position = start
-    while index < len(ranges) and ranges[index][0] < end:
-        low, high = ranges[index]
-        index += 1
-        if high <= position:
-            continue
-        if low > position:
-            parts.append((position, low))
-        position = high
-    if position < end:
-        parts.append((position, end))
-    return parts
-
-
-def _has_statements(
-    statements: Sequence[tree_sitter.Node], row: Language, definitions: Sequence[tuple[int, int]]
-) -> bool:
-    """Whether there are enough statements, counting those inside `if`, `for` and other blocks."""
-    count = len(statements)
-    inside = dict(definitions)
-    visits = 20_000
-    for statement in statements:
-        cursor = statement.walk()
-        depth_done = False
-        while not depth_done and count < MIN_SCRIPT_STATEMENTS and visits:
-            visits -= 1
-            node = cursor.node
-            assert node is not None
-            is_definition = inside.get(node.start_byte) == node.end_byte
-            if not is_definition and node.type in row.blocks:
-                count += sum(1 for child in node.named_children if "comment" not in child.type)
-            if not is_definition and cursor.goto_first_child():
-                continue
-            while not cursor.goto_next_sibling():
-                if not cursor.goto_parent():
-                    depth_done = True
-                    break
-    return count >= MIN_SCRIPT_STATEMENTS
 
 
 def _is_mostly_errors(root: tree_sitter.Node) -> bool:

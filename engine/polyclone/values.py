@@ -33,6 +33,16 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """A comment `polyclone: ignore[reason]` that covers a function, or `ignore-file` that covers its file."""
+
+    reason: str
+    line0: int
+    """Where the comment says so."""
+    whole_file: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
     """One unit: a function, method, constructor, named lambda, or a script's top level.
 
@@ -52,6 +62,8 @@ class Function:
     name_span: Span | None
     body_span: Span
     normalised: str
+    ignored: Ignored | None = None
+    """The comment that keeps the function out of reports. No part of its identity."""
 
     @property
     def atoms(self) -> list[str]:
@@ -69,7 +81,7 @@ class Failure:
 
     path: str
     stage: str
-    """`read`, `parse`, `extract`, `encode` or `cache`."""
+    """`read`, `parse`, `extract`, `suppress`, `encode` or `cache`."""
     message: str
 
 
@@ -113,9 +125,14 @@ class Match:
 
     @property
     def fingerprint(self) -> str:
-        """Content identity of the pair: independent of path, line and order. 32 hex digits."""
-        low, high = sorted((self.left.digest, self.right.digest))
-        return hashlib.sha256(f"{low}\0{high}".encode()).hexdigest()[:32]
+        """See `pair_fingerprint`."""
+        return pair_fingerprint(self.left, self.right)
+
+
+def pair_fingerprint(one: Function, other: Function) -> str:
+    """Content identity of a pair: independent of path, line and order. 32 hex digits."""
+    low, high = sorted((one.digest, other.digest))
+    return hashlib.sha256(f"{low}\0{high}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

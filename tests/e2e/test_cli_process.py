@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,6 +59,27 @@ def test_a_reader_that_leaves_early_is_no_error(environment: dict[str, str]) -> 
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(60) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file descriptors of POSIX")
+@pytest.mark.parametrize(
+    ("redirection", "told"),
+    [
+        (">&-", "stdout is closed; open it, or write the results to a file with --output FILE"),
+        (">/dev/full", "stdout cannot be written: No space left on device"),
+    ],
+)
+def test_a_stdout_that_takes_nothing_is_told(redirection: str, told: str, environment: dict[str, str]) -> None:
+    command = f"{sys.executable} -m polyclone languages {redirection}"
+    done = subprocess.run(["sh", "-c", command], env=environment, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, f"polyclone: error: {told}\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file descriptors of POSIX")
+def test_without_stderr_messages_do_not_turn_to_stdout(environment: dict[str, str]) -> None:
+    command = f"{sys.executable} -m polyclone scan no/such/place 2>&-"
+    done = subprocess.run(["sh", "-c", command], env=environment, stdout=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -135,3 +157,41 @@ def test_query_by_place_and_by_snippet(environment: dict[str, str]) -> None:
     assert best[0] == best[1]
     assert best[0]["above_threshold"]
     assert best[0]["function"]["qualified_name"] in {"isValidCardNumber", "Billing.Card.valid_card_number?"}
+
+
+def test_suppressions_from_the_first_scan_to_a_green_gate(environment: dict[str, str], tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    shutil.copytree(ROOT / "examples", root)
+
+    def polyclone(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *arguments], cwd=root, env=environment, capture_output=True, text=True, timeout=300
+        )
+
+    found = json.loads(polyclone("scan", ".", "--format", "json").stdout)
+    assert found["suppressed"] == {
+        "pairs": {"comment": 0, "ignored": 0, "baseline": 0}, "reasons": [], "unused": [], "problems": []
+    }  # fmt: skip
+    done = polyclone("ignore", "analytics/geo.py:8", "courier/Geo.kt:14", "--reason", "two services")
+    assert done.returncode == 0, done.stderr
+    java = root / "warehouse" / "BinLabels.java"
+    lines = java.read_text("utf-8").splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if "levenshteinDistance(" in line)
+    java.write_text(
+        "".join([*lines[:at], "    // polyclone: ignore[runs without a network]\n", *lines[at:]]), "utf-8"
+    )
+    left = json.loads(polyclone("scan", ".", "--format", "json").stdout)
+    assert left["suppressed"]["pairs"] == {"comment": 2, "ignored": 1, "baseline": 0}
+    assert len(left["pairs"]) == len(found["pairs"]) - 3
+    assert not any("BinLabels" in member["path"] for group in left["groups"] for member in group["members"])
+    assert ["levenshtein", "levenshtein_distance"] in [
+        sorted(member["name"] for member in group["members"]) for group in left["groups"]
+    ]
+    assert polyclone("scan", ".", "--fail-on-clones").returncode == 1
+    assert polyclone("scan", ".", "--write-baseline").returncode == 0
+    (root / "payments" / "card.go").rename(root / "moved.go")
+    java.write_bytes(java.read_bytes().replace(b"\n", b"\r\n").replace(b"    ", b"\t"))
+    gate = polyclone("scan", ".", "--fail-on-clones", "--format", "json")
+    assert gate.returncode == 0, gate.stderr
+    assert json.loads(gate.stdout)["suppressed"]["unused"] == []
+    assert polyclone("scan", ".", "--fail-on-clones", "--no-suppressions").returncode == 1

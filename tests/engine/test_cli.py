@@ -52,6 +52,15 @@ function openDoor(door, key) {
   return door.swing();
 }
 """
+GAP = """\
+function largestGap(values) {
+  let gap = 0;
+  for (const [left, right] of zip(values, values)) {
+    gap = max(gap, right - left);
+  }
+  return gap;
+}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -197,11 +206,10 @@ def test_the_configuration_file_is_heard(project: Path, capsys: pytest.CaptureFi
     assert "Reported from p = 0.3." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("line", ['format = "sarif"', 'baseline = "accepted.txt"'])
 def test_a_wish_that_cannot_be_fulfilled_is_not_passed_over(
-    line: str, project: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (project / "polyclone.toml").write_text(line + "\n")
+    (project / "polyclone.toml").write_text('format = "sarif"\n')
     assert run("scan", ".") == 2
     assert "not available in this version" in capsys.readouterr().err
 
@@ -216,6 +224,215 @@ def test_progress_is_drawn_on_a_terminal_only(
     assert "1 group" in out
     assert "\x1b" not in out
     assert "Reading functions" in err or "Judging pairs" in err
+
+
+# --- what is left out ---
+
+
+def left_out(capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
+    """The pairs that a JSON scan of all leaves out, by source; and how many it reports."""
+    assert run("scan", ".", "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    jsonschema.validate(found, json_v1.schema())
+    return {**found["suppressed"]["pairs"], "reported": len(found["pairs"])}
+
+
+def test_a_comment_leaves_a_function_out(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert left_out(capsys) == {"comment": 0, "ignored": 0, "baseline": 0, "reported": 1}
+    source = (project / "src" / "words.js").read_text()
+    (project / "src" / "words.js").write_text(f"// polyclone: ignore[a port]\n{source}")
+    for options in ((), (), ("--no-cache",)):  # The cache keeps it.
+        assert run("scan", ".", "--fail-on-clones", *options) == 0
+        out, err = capsys.readouterr()
+        assert "No clones found among 5 functions" in out
+        assert "Left out: 1 pair (by comments 1)\n     1  a port\n" in out
+        assert err == ""
+    assert run("scan", ".", "--fail-on-clones", "--no-suppressions") == 1
+    assert "Left out" not in capsys.readouterr().out
+    assert left_out(capsys) == {"comment": 1, "ignored": 0, "baseline": 0, "reported": 0}
+
+
+def test_ignoring_a_pair_by_its_places(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("ignore", "src/words.py:3", "src/words.js:2:5", "--reason", "a port") == 0
+    out = capsys.readouterr().out
+    line = (project / ".polyclone" / "ignored").read_text()
+    assert out == f"{project.as_posix()}/.polyclone/ignored:\n{line}"
+    assert line.endswith("  javascript countWords  python count_words  # a port\n")
+    assert left_out(capsys) == {"comment": 0, "ignored": 1, "baseline": 0, "reported": 0}
+    assert run("ignore", "src/words.py:3", "src/words.js:2", "--reason", "two\nlines") == 0
+    assert (project / ".polyclone" / "ignored").read_text() == line.replace("a port", "two lines")
+
+
+def test_the_workspace_is_the_folder_with_polyclone_or_git(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / ".git").mkdir()
+    monkeypatch.chdir(project / "src")
+    assert run("ignore", "words.py:3", "words.js:2", "--reason", "a port") == 0
+    assert (project / ".polyclone" / "ignored").exists()
+    assert run("scan", ".", "--fail-on-clones") == 0
+    assert "Left out: 1 pair (ignored pairs 1)" in capsys.readouterr().out
+
+
+def test_ignoring_a_finding_by_its_fingerprint(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("scan", ".", "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    for kind in ("pairs", "groups"):
+        fingerprint = found[kind][0]["fingerprint"]
+        assert run("ignore", fingerprint, "--reason", "a port", "--root", ".") == 0
+        assert "countWords  python count_words  # a port" in capsys.readouterr().out
+        assert run("scan", ".", "--fail-on-clones") == 0
+        (project / ".polyclone" / "ignored").unlink()
+    assert run("ignore", "0" * 32, "--reason", "a port", "--root", ".") == 2
+    assert "has the fingerprint 000" in capsys.readouterr().err
+    assert not (project / ".polyclone" / "ignored").exists()
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (("src/words.py:3",), "name two functions, FILE:LINE FILE:LINE, or one finding by its fingerprint"),
+        (("src/words.py:3", "src/words.js:3", "src/words.js:9"), "name two functions"),
+        (("src/words.py:3", "0" * 32), "name two functions"),
+        (("src/words.py:3", "src/words.py:4"), "both places are in count_words"),
+        (("src/words.py:3", "src/words.js:8"), "no function there; the file has countWords (1-7)"),
+        (("src/words.py:3", "README:1"), "README: no such file or folder"),
+        (("src/words.py:3", "notes.txt:1"), "not in a language that polyclone reads"),
+        (("src/words.py:3", "src:1"), "src: not a file"),
+        (("src/words.py:3", "-"), "'-' is neither FILE:LINE nor a fingerprint"),
+        (("abc",), "'abc' is not FILE:LINE"),
+    ],
+)
+def test_what_cannot_be_ignored(
+    targets: tuple[str, ...], message: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "notes.txt").write_text("words\n")
+    assert run("ignore", *targets, "--reason", "why") == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert out == ""
+    assert not list(project.rglob(".polyclone"))
+
+
+def test_ignoring_needs_a_reason(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("ignore", "src/words.py:3", "src/words.js:2") == 2
+    assert "required: --reason" in capsys.readouterr().err
+    assert run("ignore", "src/words.py:3", "src/words.js:2", "--reason", " ") == 2
+    assert "a reason has to say something" in capsys.readouterr().err
+
+
+def test_a_baseline_accepts_what_is_there_and_nothing_new(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("scan", ".", "--write-baseline", "--fail-on-clones") == 0
+    out, err = capsys.readouterr()
+    assert "Left out: 1 pair (accepted in the baseline 1)" in out
+    assert err == f"polyclone: 1 pair added to {project.as_posix()}/.polyclone/baseline\n"
+    text = (project / ".polyclone" / "baseline").read_text()
+    assert run("scan", ".", "--write-baseline") == 0
+    assert (project / ".polyclone" / "baseline").read_text() == text
+    (project / "src" / "words.js").rename(project / "moved.js")
+    assert run("scan", ".", "--fail-on-clones") == 0
+    (project / "src" / "gap.js").write_text(GAP)
+    capsys.readouterr()
+    assert run("scan", ".", "--fail-on-clones", "--min-probability", 0.3) == 1
+    out = capsys.readouterr().out
+    assert "largestGap" in out
+    assert "countWords" not in out
+
+
+def test_a_baseline_of_one_s_own(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("scan", ".", "--baseline", "accepted.txt") == 2
+    assert "--baseline: accepted.txt: no such file; make it with" in capsys.readouterr().err
+    assert run("scan", ".", "--baseline", "accepted.txt", "--write-baseline") == 0
+    assert not (project / ".polyclone").exists()
+    assert run("scan", ".", "--fail-on-clones") == 1
+    assert run("scan", ".", "--fail-on-clones", "--baseline", "accepted.txt") == 0
+    (project / "polyclone.toml").write_text('baseline = "accepted.txt"\n')
+    assert run("scan", ".", "--fail-on-clones") == 0
+    (project / "polyclone.toml").write_text('baseline = "gone.txt"\n')
+    capsys.readouterr()
+    assert run("scan", ".") == 2
+    assert "polyclone.toml: `baseline`:" in capsys.readouterr().err
+
+
+def test_a_repository_cannot_have_a_file_written_elsewhere(
+    project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (project / "inside").symlink_to(tmp_path / "outside")
+    (project / "polyclone.toml").write_text('baseline = "inside/accepted"\n')
+    assert run("scan", ".", "--write-baseline") == 2
+    assert "leads out of the file's folder through a link" in capsys.readouterr().err
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_several_workspaces(project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / ".git").mkdir(parents=True)
+    (other / "words.js").write_text(JAVASCRIPT)
+    (project / ".git").mkdir()
+    (project / "src" / "words.js").unlink()
+    assert run("scan", ".", other, "--write-baseline") == 2
+    assert "the paths are in several workspaces" in capsys.readouterr().err
+    assert run("scan", ".", other, "--fail-on-clones") == 1
+    assert run("ignore", "src/words.py:1", other / "words.js:1", "--reason", "a port", "--root", other) == 0
+    assert run("scan", ".", other, "--fail-on-clones") == 0
+
+
+def test_contradicting_wishes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options in (("--write-baseline",), ("--baseline", "x")):
+        assert run("scan", ".", "--no-suppressions", *options) == 2
+        assert "--no-suppressions heeds no baseline" in capsys.readouterr().err
+
+
+def test_what_has_no_effect_is_told_if_all_was_scanned(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / ".polyclone").mkdir()
+    (project / ".polyclone" / "ignored").write_text(f"{'0' * 32}  go A  rust b  # gone\nnonsense\n")
+    idle = "# polyclone: ignore[no reason left]\ndef idle(a):\n    return a\n# polyclone: ignore\n"
+    (project / "src" / "idle.py").write_text(idle)
+    assert run("scan", ".") == 0
+    out = capsys.readouterr().out
+    assert (
+        "Without effect: 2 suppressions\n"
+        "  src/idle.py:1  no reason left\n"
+        "  .polyclone/ignored:1  go A and rust b\n"
+        "Not understood: 1 line of suppression files\n"
+        "  .polyclone/ignored:2  is no entry, which begins with"
+    ) in out
+    assert "  src/idle.py  suppress: line 4: the comment says no reason, so nothing is ignored" in out
+    for options in (("src",), (".", "--languages", "py"), (".", "--min-probability", "0.9")):
+        assert run("scan", *options) == 0
+        out = capsys.readouterr().out
+        assert "Without effect" not in out
+        assert "Not understood: 1 line" in out
+    assert run("scan", ".", "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)["suppressed"]
+    assert [(u["source"], u["path"], u["line"]) for u in found["unused"]] == [
+        ("comment", "src/idle.py", 1),
+        ("ignored", ".polyclone/ignored", 1),
+    ]
+    assert [(p["path"], p["line"]) for p in found["problems"]] == [(".polyclone/ignored", 2)]
+    assert run("scan", "src", "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out)["suppressed"]["unused"] is None
+
+
+def test_pruning_a_baseline(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("baseline", "--root", ".") == 0
+    assert "no pair is accepted" in capsys.readouterr().out
+    assert run("scan", ".", "--write-baseline") == 0
+    file = project / ".polyclone" / "baseline"
+    kept = file.read_text()
+    file.write_text(f"# Ours.\n{kept}{'f' * 32}  go A  rust b\n<<<<<<< HEAD\n")
+    capsys.readouterr()
+    assert run("baseline") == 0
+    out, err = capsys.readouterr()
+    assert "baseline: 2 pairs accepted, 1 of them without effect\n  " + "f" * 32 + "  go A and rust b\n" in out
+    assert "warning: .polyclone/baseline:4: the line is left over from a merge" in err
+    assert run("baseline", "prune") == 0
+    assert "baseline: 1 pair removed, 1 left" in capsys.readouterr().out
+    assert file.read_text() == f"# Ours.\n{kept}<<<<<<< HEAD\n"
+    (project / "src" / "words.js").unlink()
+    assert run("baseline", "prune") == 0
+    assert file.read_text() == "# Ours.\n<<<<<<< HEAD\n"
 
 
 # --- query ---
@@ -358,6 +575,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         (("scan", ".", "--min-prob", "0.9"), "unrecognized arguments: --min-prob"),
         (("query", "words.py"), "'words.py' is not FILE:LINE or FILE:LINE:COL, counted from 1, or -"),
         (("query", "words.py:0"), "counted from 1"),
+        (("baseline", "forget"), "invalid choice: 'forget'"),
+        (("ignore",), "the following arguments are required: TARGET, --reason"),
     ],
 )
 def test_a_wrong_call_is_told_in_one_line(

@@ -224,3 +224,14 @@ def test_whatever_is_given_is_a_configuration_or_a_usage_error(command_line: dic
     else:
         hash(resolved.config)
         assert resolved.explain()
+
+
+def test_a_baseline_does_not_leave_the_folder_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "repo" / "inside").symlink_to(tmp_path / "outside")
+    (tmp_path / "repo" / "polyclone.toml").write_text('baseline = "inside/accepted"\n')
+    with pytest.raises(ConfigError, match="leads out of the file's folder through a link"):
+        load_config(tmp_path / "repo" / "polyclone.toml")
+    (tmp_path / "repo" / "polyclone.toml").write_text('baseline = "ci/accepted"\n')
+    assert load_config(tmp_path / "repo" / "polyclone.toml").values["baseline"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from polyclone.describe import MAX_SIGNATURE
 from polyclone.errors import UsageError
-from polyclone.extract import MAX_DOC, MAX_NESTING, MAX_SIGNATURE, extract, extract_snippet
+from polyclone.extract import MAX_NESTING, extract, extract_snippet
 from polyclone.languages import LANGUAGES, detect
+from polyclone.languages.comments import MAX_DOC
 from polyclone.languages.macros import blank_macros
 from polyclone.values import Extraction, Function
 

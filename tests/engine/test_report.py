@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 from polyclone.report import json_v1, source, text, wording
 from polyclone.report.text import TextOptions
+from polyclone.suppress import Account, Problem, Unused
 from polyclone.values import CloneGroup, Failure, Function, ScanResult
 from support.results import CHECK, LUHN, MODEL, PAN, SLUG, SLUGIFY, function, match, scan_result
 
@@ -50,6 +51,63 @@ def test_text_of_nothing_found() -> None:
     assert text.render(nothing) == (
         "No clones found among 12 functions in 5 files\nReported from p = 0.8. Model hand-made 1.0 (abcdef012345)\n"
     )
+
+
+ACCOUNT = Account(
+    pairs={"comment": 1, "ignored": 0, "baseline": 1200},
+    reasons=(("comment", "a \x1b[31mport", 1), ("baseline", "", 1200)),
+    unused=(
+        Unused(source="comment", path="go/card.go", line0=6, text="gone"),
+        Unused(source="baseline", path=".polyclone/baseline", line0=0, text="go A and rust b", fingerprint="0" * 32),
+    ),
+    problems=(Problem(path=".polyclone/ignored", line0=8, message="is no entry"),),
+)
+
+
+def test_text_of_what_is_left_out() -> None:
+    told = text.render(scan_result(), TextOptions(place=lambda path: f"here/{path}"), ACCOUNT)
+    left_out = """\
+Left out: 1,201 pairs (by comments 1, accepted in the baseline 1,200)
+     1  a \\x1b[31mport
+Without effect: 2 suppressions
+  here/go/card.go:7  gone
+  .polyclone/baseline:1  go A and rust b
+Not understood: 1 line of suppression files
+  .polyclone/ignored:9  is no entry
+Too small to judge: 3 functions
+"""
+    assert f"     1  Ruby, TypeScript\n{left_out}" in told
+    nothing = Account(pairs={"comment": 0, "ignored": 0, "baseline": 0}, unused=None)
+    assert text.render(scan_result(), account=nothing) == FULL
+    many = replace(ACCOUNT, unused=ACCOUNT.unused * 10)
+    assert "  … and 10 more; -v lists them all" in text.render(scan_result(), account=many)
+    assert "more; -v" not in text.render(scan_result(), TextOptions(all_failures=True), many)
+
+
+def test_json_of_what_is_left_out() -> None:
+    found = json.loads(json_v1.render(scan_result(), ACCOUNT))
+    jsonschema.validate(found, json_v1.schema())
+    assert found["suppressed"] == {
+        "pairs": {"comment": 1, "ignored": 0, "baseline": 1200},
+        "reasons": [
+            {"source": "comment", "reason": "a \x1b[31mport", "pairs": 1},
+            {"source": "baseline", "reason": "", "pairs": 1200},
+        ],
+        "unused": [
+            {"source": "comment", "path": "go/card.go", "line": 7, "text": "gone", "fingerprint": None},
+            {
+                "source": "baseline",
+                "path": ".polyclone/baseline",
+                "line": 1,
+                "text": "go A and rust b",
+                "fingerprint": "0" * 32,
+            },
+        ],
+        "problems": [{"path": ".polyclone/ignored", "line": 9, "message": "is no entry"}],
+    }
+    partly = json.loads(json_v1.render(scan_result(), replace(ACCOUNT, unused=None)))
+    jsonschema.validate(partly, json_v1.schema())
+    assert partly["suppressed"]["unused"] is None
 
 
 def test_color_changes_no_letter() -> None:
@@ -266,6 +324,7 @@ def test_json_of_the_rest() -> None:
         "truncated": 1,
         "skipped": {"generated": 2, "vendored": 40},
         "failures": [{"path": "go/bad.go", "stage": "parse", "message": "took longer than 10 s"}],
+        "suppressed": None,
     }
 
 

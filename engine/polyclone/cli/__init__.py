@@ -7,7 +7,7 @@ from importlib import import_module
 
 from polyclone.cli.arguments import parse
 from polyclone.cli.exits import Exit
-from polyclone.cli.terminal import Terminal
+from polyclone.cli.terminal import Terminal, refuse_closed_stdout
 from polyclone.errors import PolycloneError
 
 __all__ = ["main"]
@@ -21,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse(argv)
     terminal = Terminal(color=arguments.color, verbose=arguments.verbose)
     try:
+        if getattr(arguments, "output", None) is None:
+            refuse_closed_stdout()  # Before work is done that nobody could see.
         # One module a command; each is imported only when it runs.
         code: int = import_module(f"polyclone.cli.{arguments.command}").run(arguments, terminal)
     except KeyboardInterrupt:

@@ -7,15 +7,24 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from polyclone import __version__
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 _TARGET = re.compile(r"(?P<path>.+?):(?P<line>\d+)(?::(?P<column>\d+))?", re.DOTALL)
 
 _EPILOG = "Exit codes: 0 done, 1 --fail-on-clones found clones, 2 usage or internal error, 130 interrupted."
+
+
+class Place(NamedTuple):
+    """A place that somebody typed: 1-based; columns count characters, as editors show them."""
+
+    path: Path
+    line: int
+    column: int | None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _scan(commands)
     _query(commands)
+    _ignore(commands)
+    _baseline(commands)
     _index(commands)
     _model(commands)
     _languages(commands)
@@ -70,6 +81,10 @@ def _scan(commands: _Commands) -> None:
     group.add_argument("--show", action="store_true", help="print the functions of each group side by side")
     group.add_argument("--max-groups", type=_whole, metavar="N", help="print the N most probable groups only")
     group.add_argument("--fail-on-clones", action="store_true", help="exit with 1 if anything is reported")
+    group = parser.add_argument_group("what is left out of the report")
+    group.add_argument("--no-suppressions", action="store_true", help="report ignored and accepted pairs, too")
+    _add_baseline(group)
+    group.add_argument("--write-baseline", action="store_true", help="accept what is found: add it to the baseline")
 
 
 def _query(commands: _Commands) -> None:
@@ -85,6 +100,28 @@ def _query(commands: _Commands) -> None:
     parser.add_argument("--show", action="store_true", help="print the functions side by side")
 
 
+def _ignore(commands: _Commands) -> None:
+    parser = _command(commands, "ignore", "Leave a pair out of reports from now on, and write down why.")
+    parser.add_argument(
+        "targets", nargs="+", type=_ignorable, metavar="TARGET",
+        help="two functions, FILE:LINE FILE:LINE, or the fingerprint of a pair or group that a scan reported",
+    )  # fmt: skip
+    parser.add_argument("--reason", required=True, type=_said, metavar="TEXT", help="why, for whoever reads the file")
+    _add_root(parser)
+    _add_thresholds(parser)
+    _add_selection(parser)
+    _add_machine(parser)
+
+
+def _baseline(commands: _Commands) -> None:
+    parser = _command(commands, "baseline", "Say which accepted pairs are gone from the code, or forget those.")
+    parser.add_argument("action", nargs="?", choices=("show", "prune"), default="show", help="default: show")
+    _add_baseline(parser)
+    _add_root(parser)
+    _add_thresholds(parser)
+    _add_machine(parser)
+
+
 def _index(commands: _Commands) -> None:
     parser = _command(commands, "index", "Read and encode all below PATH into the cache, for quick scans later.")
     parser.add_argument("paths", nargs="*", default=[Path()], metavar="PATH", type=Path, help="default: here")
@@ -93,9 +130,19 @@ def _index(commands: _Commands) -> None:
 
 
 def _model(commands: _Commands) -> None:
-    parser = _command(commands, "model", "Describe or check a model bundle.")
-    parser.add_argument("action", choices=("info", "verify"))
-    _add_model(parser)
+    summary = "Describe, check, measure or install a model bundle."
+    parser = commands.add_parser("model", help=summary, description=summary, epilog=_EPILOG, allow_abbrev=False)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_model(_command(actions, "info", "Say what a bundle is and where it runs."))
+    _add_model(_command(actions, "verify", "Check a bundle's digests and graphs, and run them once."))
+    bench = _command(actions, "bench", "Measure how many functions a second a bundle encodes here.")
+    _add_model(bench)
+    bench.add_argument("--functions", type=_whole, default=32, metavar="N", help="of each length; default: 32")
+    install = _command(actions, "install", "Check the zip of a bundle and unpack it for --model.")
+    install.add_argument("file", type=Path, metavar="FILE")
+    install.add_argument("--into", type=Path, metavar="DIR", help="default: the user's data folder")
+    install.add_argument("--public-key", metavar="KEY", help="minisign key, or a file with one: checks the signature")
+    install.add_argument("--signature", type=Path, metavar="FILE", help="default: FILE.minisig")
 
 
 def _languages(commands: _Commands) -> None:
@@ -106,6 +153,16 @@ def _cache(commands: _Commands) -> None:
     parser = _command(commands, "cache", "Describe or clear the cache.")
     parser.add_argument("action", choices=("info", "clear"))
     parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="another cache than the user's")
+
+
+def _add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", help="the workspace; default: the one around, by its .polyclone or .git"
+    )
+
+
+def _add_baseline(group: argparse._ActionsContainer) -> None:
+    group.add_argument("--baseline", metavar="FILE", help="accepted pairs; default: .polyclone/baseline")
 
 
 def _add_thresholds(parser: argparse.ArgumentParser) -> None:
@@ -202,12 +259,28 @@ def _names(text: str) -> list[str]:
     return [name for name in (part.strip() for part in text.split(",")) if name]
 
 
-def _target(text: str) -> tuple[Path, int, int | None] | None:
-    """Path, 1-based line and 1-based column; None for stdin."""
+def _said(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a reason has to say something")
+    return text
+
+
+def _ignorable(text: str) -> Place | str:
+    """A place, or the fingerprint of a finding."""
+    if _FINGERPRINT.fullmatch(text):
+        return text
+    place = None if text == "-" else _target(text)
+    if place is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither FILE:LINE nor a fingerprint")
+    return place
+
+
+def _target(text: str) -> Place | None:
+    """A place; None for stdin."""
     if text == "-":
         return None
     found = _TARGET.fullmatch(text)
     if found is None or int(found["line"]) < 1 or found["column"] == "0":
         raise argparse.ArgumentTypeError(f"{text!r} is not FILE:LINE or FILE:LINE:COL, counted from 1, or -")
     column = found["column"]
-    return Path(found["path"]), int(found["line"]), int(column) if column else None
+    return Place(path=Path(found["path"]), line=int(found["line"]), column=int(column) if column else None)

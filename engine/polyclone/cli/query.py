@@ -7,8 +7,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from polyclone.api import Workspace
 from polyclone.cli.exits import Exit
+from polyclone.cli.places import function_at
 from polyclone.cli.session import deliver, text_options, workspace
 from polyclone.cli.settings import settings
 from polyclone.cli.terminal import Terminal
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         if arguments.target is None:
             target = _parsed(snippet, arguments.language)
         else:
-            target = _located(space, *arguments.target)
+            target = function_at(arguments.target, deadline_s=wanted.options.parse_timeout_s)
         space.open([arguments.root], report)
         if not space.judgeable(target):
             raise UsageError(f"{target.qualified_name} is too small to judge ({len(target.atoms)} atoms)")
@@ -71,35 +71,6 @@ def _parsed(snippet: bytes, language: str) -> Function:
     ):
         return whole
     return outer
-
-
-def _located(space: Workspace, path: Path, line: int, column: int | None) -> Function:
-    """The function at a 1-based place, its path absolute. The file may lie outside the root, or be skipped there."""
-    space.open([path])
-    whole = path.absolute()
-    if not whole.is_file():
-        raise UsageError(f"{path}: not a file; name a place in one, such as {path / 'FILE'}:12")
-    found = None if column is None else space.locate(whole.name, line - 1, _offset(whole, line, column))
-    # A column in the margin still means the function of that line.
-    found = found or space.locate(whole.name, line - 1)
-    if found is None:
-        raise UsageError(f"{path}:{line}: no function there{_hint(space, whole.name)}")
-    return replace(found, path=whole.as_posix())
-
-
-def _offset(path: Path, line: int, column: int) -> int:
-    """Byte offset of a 1-based line and column; columns count characters, as editors show them."""
-    lines = path.read_bytes().split(b"\n")
-    before = sum(len(text) + 1 for text in lines[: line - 1])
-    text = lines[line - 1].decode("utf-8", "surrogateescape") if line <= len(lines) else ""
-    return before + len(text[: column - 1].encode("utf-8", "surrogateescape"))
-
-
-def _hint(space: Workspace, name: str) -> str:
-    places = [f"{f.name} ({f.span.start_line0 + 1}-{f.span.end_line0 + 1})" for f in space.functions_in(name)]
-    if not places:
-        return "; none was found in the file"
-    return f"; the file has {', '.join(places[:8])}" + (f" and {len(places) - 8} more" if len(places) > 8 else "")
 
 
 def _within(path: str, root: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class Settings:
 
     config: Config
     options: Options
+    sources: Mapping[str, str]
+    """Field name of `config` → where its value comes from, see `Resolved`."""
 
 
 def settings(arguments: argparse.Namespace, paths: Sequence[Path], terminal: Terminal) -> Settings:
@@ -34,7 +36,7 @@ def settings(arguments: argparse.Namespace, paths: Sequence[Path], terminal: Ter
     Effect: reads the configuration file; colour is set as it says.
     """
     _refuse_missing(paths)
-    found = find_config(_common_folder(paths))
+    found = find_config(common_folder(paths))
     given = {field.name: getattr(arguments, field.name, None) for field in fields(Config)}
     resolved = merge(file=load_config(found) if found else None, command_line=given)
     logger.info("settings:\n%s", resolved.explain())
@@ -44,15 +46,11 @@ def settings(arguments: argparse.Namespace, paths: Sequence[Path], terminal: Ter
             f'{resolved.sources["format"]}: `format` "{config.format}" is not available in this version;'
             f" use {' or '.join(FORMATS)}"
         )
-    if config.baseline is not None:
-        raise ConfigError(
-            f"{resolved.sources['baseline']}: `baseline` is not available in this version; remove it, so that no"
-            " finding is thought to be accepted"
-        )
     terminal.configure(config.color)
     base = resolved.exclude_base
     return Settings(
         config=config,
+        sources=resolved.sources,
         options=Options(
             min_probability=config.min_probability,
             precision=config.precision,
@@ -83,7 +81,8 @@ def _refuse_missing(paths: Sequence[Path]) -> None:
             continue
 
 
-def _common_folder(paths: Sequence[Path]) -> Path:
+def common_folder(paths: Sequence[Path]) -> Path:
+    """The deepest folder that holds all paths, or the path itself if it is one; absolute."""
     try:
         return Path(os.path.commonpath([path.absolute() for path in paths]))
     except ValueError:  # On Windows, different drives: the first one decides.

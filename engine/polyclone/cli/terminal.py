@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from polyclone.errors import UsageError
 from polyclone.report.wording import printable
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class Terminal:
     def __init__(self, *, color: str | None, verbose: int) -> None:
         self.verbose = verbose
         self._when = color or "auto"
+        if sys.stderr is None:  # Closed by `2>&-`. `print` would turn to stdout, which carries results only.
+            sys.stderr = io.StringIO()
         logging.basicConfig(
             stream=sys.stderr,
             level={0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG),
@@ -50,13 +54,20 @@ class Terminal:
         return max(40, shutil.get_terminal_size((_WIDTH_OF_A_PIPE, 24)).columns)
 
     def emit(self, text: str) -> None:
-        """Results, to stdout. A reader that has gone away (`| head`) has seen enough: that is no error."""
+        """Results, to stdout. A reader that has gone away (`| head`) has seen enough: that is no error.
+
+        Raises `UsageError` for a stdout that takes nothing, such as a closed one or a full disk.
+        """
+        refuse_closed_stdout()
         try:
             sys.stdout.write(text)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Whatever is still buffered would raise again when the interpreter closes the stream.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _give_up_stdout()
+        except (OSError, ValueError) as error:
+            _give_up_stdout()
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"stdout cannot be written: {reason}") from None
 
     def say(self, message: str) -> None:
         """One line for people, to stderr."""
@@ -89,6 +100,20 @@ class Terminal:
         if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             return False
         return _is_terminal(stream)
+
+
+def refuse_closed_stdout() -> None:
+    """Raises `UsageError` where there is no stdout, as after `>&-`."""
+    if sys.stdout is None or sys.stdout.closed:
+        raise UsageError("stdout is closed; open it, or write the results to a file with --output FILE")
+
+
+def _give_up_stdout() -> None:
+    """Whatever is still buffered would raise again when the interpreter closes the stream."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # It has no descriptor: nothing will be flushed to one.
+        return
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import TypeAlias
 
 from rich.console import Console, RenderableType
 from rich.text import Text
+
+Part: TypeAlias = str | tuple[str, str]
+"""Text, or text and its style."""
 
 
 class Canvas:
@@ -25,7 +29,7 @@ class Canvas:
             legacy_windows=False,
         )
 
-    def line(self, *parts: str | tuple[str, str]) -> None:
+    def line(self, *parts: Part) -> None:
         """One line of plain or (text, style) parts. It is never wrapped, so that `path:line` stays whole."""
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from polyclone.suppress import SOURCES, Account
 from polyclone.values import CloneGroup, Function, Match, ModelInfo, ScanResult
 
 VERSION = 1
@@ -17,9 +18,12 @@ _PLACES = 4
 """Decimal places of probabilities and similarities: as many as the engine itself keeps."""
 
 
-def render(result: ScanResult) -> str:
-    """A scan as one JSON document that ends in a line end. ASCII only, so that no encoding can break it."""
-    return _dump(document(result))
+def render(result: ScanResult, account: Account | None = None) -> str:
+    """A scan as one JSON document that ends in a line end. ASCII only, so that no encoding can break it.
+
+    `account` says what was left out of `result`; None if nothing was to be.
+    """
+    return _dump(document(result, account))
 
 
 def render_query(target: Function, matches: Sequence[Match], *, threshold: float, model: ModelInfo) -> str:
@@ -45,7 +49,7 @@ def render_query(target: Function, matches: Sequence[Match], *, threshold: float
     )
 
 
-def document(result: ScanResult) -> dict[str, Any]:
+def document(result: ScanResult, account: Account | None = None) -> dict[str, Any]:
     """The same as plain values."""
     return {
         "version": VERSION,
@@ -60,6 +64,7 @@ def document(result: ScanResult) -> dict[str, Any]:
             {"path": failure.path, "stage": failure.stage, "message": failure.message}
             for failure in sorted(result.failures, key=lambda f: (f.path, f.stage, f.message))
         ],
+        "suppressed": None if account is None else _suppressed(account),
         "groups": [_group(group) for group in sorted(result.groups, key=_group_order)],
         "pairs": [_pair(match) for match in sorted(result.matches, key=_pair_order)],
     }
@@ -84,6 +89,26 @@ def _model(model: ModelInfo) -> dict[str, Any]:
         "version": model.version,
         "digest": model.digest,
         "dimension": model.dimension,
+    }
+
+
+def _suppressed(account: Account) -> dict[str, Any]:
+    return {
+        "pairs": {source: account.pairs.get(source, 0) for source in SOURCES},
+        "reasons": [{"source": source, "reason": reason, "pairs": n} for source, reason, n in account.reasons],
+        "unused": None
+        if account.unused is None
+        else [
+            {
+                "source": u.source,
+                "path": u.path,
+                "line": u.line0 + 1,
+                "text": u.text,
+                "fingerprint": u.fingerprint or None,
+            }
+            for u in account.unused
+        ],
+        "problems": [{"path": p.path, "line": p.line0 + 1, "message": p.message} for p in account.problems],
     }
 
 

@@ -7,12 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from polyclone.report.canvas import Canvas
+from polyclone.report.canvas import Canvas, Part
 from polyclone.report.source import Excerpt, side_by_side
-from polyclone.report.wording import count, language, languages, printable, probability, skipped
+from polyclone.report.wording import count, language, languages, printable, probability, skipped, suppressed_by
+from polyclone.suppress import Account, Unused
 from polyclone.values import CloneGroup, Failure, Function, Match, ModelInfo, ScanResult
 
 MAX_FAILURES = 10
+"""Rows of a list of trouble that are shown unless all are wanted; the others are counted."""
 _INDENT = "      "
 
 
@@ -32,8 +34,8 @@ class TextOptions:
 PLAIN = TextOptions()
 
 
-def render(result: ScanResult, options: TextOptions = PLAIN) -> str:
-    """The whole report of a scan."""
+def render(result: ScanResult, options: TextOptions = PLAIN, account: Account | None = None) -> str:
+    """The whole report of a scan. `account` says what was left out of `result`; None if nothing was to be."""
     canvas = Canvas(width=options.width, color=options.color)
     within, alone = _sorted_out(result)
     shown = result.groups[: options.max_groups]
@@ -48,7 +50,7 @@ def render(result: ScanResult, options: TextOptions = PLAIN) -> str:
         for match in alone:
             _pair(canvas, match, options)
         canvas.line()
-    _summary(canvas, result, options)
+    _summary(canvas, result, options, account)
     return canvas.text()
 
 
@@ -136,7 +138,7 @@ def _columns(canvas: Canvas, functions: Sequence[Function], options: TextOptions
         canvas.draw(table)
 
 
-def _summary(canvas: Canvas, result: ScanResult, options: TextOptions) -> None:
+def _summary(canvas: Canvas, result: ScanResult, options: TextOptions, account: Account | None) -> None:
     scanned = f"{count(result.functions, 'function')} in {count(result.files, 'file')}"
     if result.matches:
         found = f"{count(len(result.groups), 'group')}, {count(len(result.matches), 'pair')}"
@@ -146,6 +148,8 @@ def _summary(canvas: Canvas, result: ScanResult, options: TextOptions) -> None:
             canvas.line(f"{number:6,}  {names}")
     else:
         canvas.line(("No clones found", "bold"), f" among {scanned}")
+    if account is not None:
+        _left_out(canvas, account, options)
     if result.too_small:
         canvas.line(f"Too small to judge: {count(result.too_small, 'function')}")
     if result.truncated:
@@ -159,17 +163,44 @@ def _summary(canvas: Canvas, result: ScanResult, options: TextOptions) -> None:
     canvas.line((_origin(result.threshold, result.model), "dim"))
 
 
+def _left_out(canvas: Canvas, account: Account, options: TextOptions) -> None:
+    """What was suppressed, by what, and the suppressions that have no effect."""
+    if account.total:
+        by_source = ", ".join(f"{suppressed_by(source)} {n:,}" for source, n in account.pairs.items() if n)
+        canvas.line(f"Left out: {count(account.total, 'pair')} ({by_source})")
+        _listed(canvas, [(f"{n:6,}  {printable(reason)}",) for _, reason, n in account.reasons if reason], options)
+    if account.unused:
+        canvas.line((f"Without effect: {count(len(account.unused), 'suppression')}", "yellow"))
+        _listed(canvas, [_unused(unused, options) for unused in account.unused], options)
+    if account.problems:
+        canvas.line((f"Not understood: {count(len(account.problems), 'line')} of suppression files", "yellow"))
+        places = [(f"{problem.path}:{problem.line0 + 1}", problem.message) for problem in account.problems]
+        rows = [("  ", (printable(place), "cyan"), f"  {printable(message)}") for place, message in places]
+        _listed(canvas, rows, options)
+
+
+def _unused(unused: Unused, options: TextOptions) -> tuple[Part, ...]:
+    path = options.place(unused.path) if unused.source == "comment" else unused.path
+    return "  ", (printable(f"{path}:{unused.line0 + 1}"), "cyan"), f"  {printable(unused.text)}"
+
+
+def _listed(canvas: Canvas, rows: Sequence[tuple[Part, ...]], options: TextOptions) -> None:
+    """The first rows, and how many more there are."""
+    shown = rows if options.all_failures else rows[:MAX_FAILURES]
+    for row in shown:
+        canvas.line(*row)
+    if len(shown) < len(rows):
+        canvas.line(f"  … and {len(rows) - len(shown):,} more; -v lists them all")
+
+
 def _failures(canvas: Canvas, failures: Sequence[Failure], options: TextOptions) -> None:
     if not failures:
         return
     canvas.line((f"Trouble: {count(len(failures), 'failure')}", "yellow"))
-    shown = failures if options.all_failures else failures[:MAX_FAILURES]
-    for failure in shown:
-        canvas.line(
-            "  ", (printable(options.place(failure.path)), "cyan"), f"  {failure.stage}: {printable(failure.message)}"
-        )
-    if len(shown) < len(failures):
-        canvas.line(f"  … and {len(failures) - len(shown):,} more; -v lists them all")
+    rows = [
+        ("  ", (printable(options.place(f.path)), "cyan"), f"  {f.stage}: {printable(f.message)}") for f in failures
+    ]
+    _listed(canvas, rows, options)
 
 
 def _origin(threshold: float, model: ModelInfo) -> str:

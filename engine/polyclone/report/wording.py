@@ -23,6 +23,7 @@ _SKIPPED = {
     "unsupported_language": "not source files",
     "vendored": "vendored",
 }
+_SUPPRESSED = {"comment": "by comments", "ignored": "ignored pairs", "baseline": "accepted in the baseline"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -50,6 +51,10 @@ def languages(functions: Iterable[Function]) -> str:
 
 def skipped(reason: str) -> str:
     return _SKIPPED.get(reason, reason.replace("_", " "))
+
+
+def suppressed_by(source: str) -> str:
+    return _SUPPRESSED[source]
 
 
 def printable(text: str) -> str:
