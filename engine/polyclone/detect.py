@@ -1,40 +1,40 @@
 """Vectors → judged pairs: candidates per target language, rules against hubs, probability, reasons.
 
-A pair is a candidate when each side is among the other's nearest in the other's language (mutual nearest
-neighbours) and stands out from the background of both. The pair head judges candidates only.
+A pair is a candidate when each side is the other's nearest in the other's language (mutual nearest neighbours)
+and stands out from the background of both. The pair head judges candidates only.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polyclone.index import Codes, ExactIndex, Neighbours
+from polyclone.index import Codes, NeighbourTable
+from polyclone.index.codes import codes_of
 from polyclone.profile import fold
 from polyclone.tokenizer import subwords
-from polyclone.values import ATOM_SEPARATOR, Function, Match
+from polyclone.values import ATOM_SEPARATOR, Function, Reason
 from polyclone.verify import Verifier
 
-#: Each side has to be among the other's first so many in the other's language. More than one lets siblings in:
-#: `AND.eval` in one language beside `OR.eval` in the other, when each has its own counterpart.
-MUTUAL_RANK = 1
-#: … and stand out by so many deviations from its similarities to all functions of that language,
+#: Each side of a pair has to stand out by so many deviations from its similarities to all functions of the other's
+#: language,
 BACKGROUND_Z = 2.0
 #: where that language has enough functions for a deviation to mean something.
 BACKGROUND_LEAST = 50
+_INSERTED = 1024
+"""Units taken into the table between two reports of progress."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """n pairs of units. `left`, `right` int64 (n,), left < right, sorted; `margin` float32 (n,) ≥ 0."""
+    """n pairs of units. `left`, `right` int64 (n,), left < right, sorted."""
 
     left: NDArray[np.int64]
     right: NDArray[np.int64]
-    margin: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.left)
@@ -45,67 +45,34 @@ def find_candidates(
     languages: Sequence[str],
     *,
     same_language: bool = False,
+    keys: NDArray[np.uint64] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Candidates:
-    """Mutual near neighbours among `codes` (n, d), whose i-th row is of `languages[i]`."""
-    rows_of: defaultdict[str, list[int]] = defaultdict(list)
-    for row, language in enumerate(languages):
-        rows_of[language].append(row)
-    names = sorted(rows_of)
-    rows = {name: np.array(rows_of[name], dtype=np.int64) for name in names}
-    indices = {name: ExactIndex(codes.take(rows[name])) for name in names}
-    pairs: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
-    for position, one in enumerate(names):
-        for other in names[position if same_language else position + 1 :]:
-            within = one == other
-            forward = indices[other].search(codes.take(rows[one]), MUTUAL_RANK + within)
-            backward = forward if within else indices[one].search(codes.take(rows[other]), MUTUAL_RANK)
-            left, right, margin = _mutual(forward, backward, len(rows[one]), len(rows[other]), within)
-            pairs.append((rows[one][left], rows[other][right], margin))
+    """Mutual nearest neighbours among `codes` (n, d), whose i-th row is of `languages[i]`.
+
+    One neighbour, not several: more would let siblings in, `AND.eval` in one language beside `OR.eval` in the
+    other, when each has its own counterpart. Of neighbours equally near the one with the lowest of `keys` (n,)
+    is taken, by default the first.
+    """
+    table = NeighbourTable(codes.dimension, within=same_language)
+    if keys is None:
+        keys = np.arange(len(codes), dtype=np.uint64)
+    for start in range(0, len(codes), _INSERTED):
+        block = slice(start, start + _INSERTED)
+        table.insert(codes.take(block), languages[block], keys[block])
         if advance:
-            advance(len(rows[one]))
-    if not pairs:
-        return Candidates(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-    first, second, margins = (np.concatenate(column) for column in zip(*pairs, strict=True))
+            advance(len(languages[block]))
+    # In an empty table the handles are the positions.
+    left, right = mutual(table)
+    return Candidates(left, right)
+
+
+def mutual(table: NeighbourTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The candidates of a table, as two columns of handles: left < right, sorted."""
+    first, second = table.pairs(deviations=BACKGROUND_Z, least=BACKGROUND_LEAST)
     left, right = np.minimum(first, second), np.maximum(first, second)
     order = np.lexsort((right, left))
-    return Candidates(left[order], right[order], margins[order].astype(np.float32))
-
-
-def _mutual(
-    forward: Neighbours, backward: Neighbours, size_one: int, size_other: int, within: bool
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Pairs (i, j) with j among i's nearest and i among j's; their margin below the best of either side."""
-    there, similarity, best_there = _edges(forward, size_other, within)
-    back, _, best_back = _edges(backward, size_one, within)
-    # An edge as one number, i · size + j, so that both directions can be intersected.
-    a = there[0] * size_other + there[1]
-    b = back[1] * size_other + back[0]
-    kept = np.isin(a, b)
-    left, right, similarity = there[0][kept], there[1][kept], similarity[kept]
-    if within:
-        ordered = left < right
-        left, right, similarity = left[ordered], right[ordered], similarity[ordered]
-    margin = np.maximum(best_there[left] - similarity, best_back[right] - similarity)
-    outstanding = np.ones(len(left), dtype=bool)
-    if size_other >= BACKGROUND_LEAST:
-        outstanding &= similarity >= forward.mean[left] + BACKGROUND_Z * forward.std[left]
-    if size_one >= BACKGROUND_LEAST:
-        outstanding &= similarity >= backward.mean[right] + BACKGROUND_Z * backward.std[right]
-    return left[outstanding], right[outstanding], np.maximum(margin[outstanding], 0.0)
-
-
-def _edges(
-    found: Neighbours, size: int, within: bool
-) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32], NDArray[np.float32]]:
-    """(queries, rows) and similarities of all neighbours, and each query's best; itself left out if `within`."""
-    indices = found.indices.astype(np.int64)
-    queries = np.repeat(np.arange(len(indices), dtype=np.int64), indices.shape[1]).reshape(indices.shape)
-    valid = (indices >= 0) & (indices < size)
-    if within:
-        valid &= indices != queries
-    best = np.where(valid, found.similarities, -1.0).max(1, initial=-1.0).astype(np.float32)
-    return (queries[valid], indices[valid]), found.similarities[valid], best
+    return left[order], right[order]
 
 
 def calls_the_other(a: Function, b: Function) -> bool:
@@ -137,37 +104,104 @@ def contains(a: Function, b: Function) -> bool:
     return (start_a <= start_b and end_b <= end_a) or (start_b <= start_a and end_a <= end_b)
 
 
-def judge(
-    units: Sequence[Function],
-    codes: Codes,
-    candidates: Candidates,
-    verifier: Verifier,
-    threshold: float,
-    copies: Callable[[Function], Sequence[Function]],
-) -> list[Match]:
-    """Matches of at least `threshold`. `copies` gives every function with the content of a unit."""
-    judged = verifier.prepare(codes, [unit.normalised for unit in units])
-    features = verifier.features(judged, candidates.left, candidates.right, candidates.margin)
-    probabilities = verifier.probabilities(features)
-    matches: list[Match] = []
-    for row in np.flatnonzero(probabilities >= np.float32(threshold)).tolist():
-        a, b = units[int(candidates.left[row])], units[int(candidates.right[row])]
-        if calls_the_other(a, b):
-            continue
-        similarity = round(float(features[row, 0]), 4)
-        reasons = verifier.reasons(a.normalised, b.normalised, similarity, names=(a.name, b.name))
-        probability = round(float(probabilities[row]), 4)
-        matches += [
-            Match(left=one, right=two, similarity=similarity, probability=probability, reasons=reasons)
-            for first in copies(a)
-            for second in copies(b)
-            for one, two in (_ordered(first, second),)
-            if not contains(one, two)
+class Side(NamedTuple):
+    """One side of a pair to be judged: a unit's content, its code, and the first function that has it."""
+
+    digest: str
+    values: NDArray[np.int8] | bytes
+    """int8 (d,), or the same as bytes."""
+    function: Function
+
+
+class Verdict(NamedTuple):
+    """What is known of a pair of units. `similarity` is rounded, `probability` is as the head gave it."""
+
+    probability: float
+    similarity: float
+    caller: bool
+    """Whether one calls the other, which is then no clone."""
+    reasons: tuple[Reason, ...] | None
+    """None as long as nobody asked."""
+
+
+class Judge:
+    """Verdicts on pairs of units. What was judged once is remembered by content, until `keep` forgets it."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+        self._known: dict[VerdictKey, Verdict] = {}
+
+    def __call__(self, pairs: Sequence[tuple[Side, Side]], threshold: float) -> list[Verdict]:
+        """A verdict for each pair; with reasons from `threshold` on, unless one side calls the other."""
+        keys = [_verdict_key(*pair) for pair in pairs]
+        found = {key: self._known[key] for key in keys if key in self._known}
+        missing = [i for i, key in enumerate(keys) if key not in found]
+        found.update(zip((keys[i] for i in missing), self._judge([pairs[i] for i in missing]), strict=True))
+        least = np.float32(threshold)
+        for (one, other), key in zip(pairs, keys, strict=True):
+            verdict = found[key]
+            if verdict.reasons is None and not verdict.caller and verdict.probability >= least:
+                found[key] = verdict._replace(reasons=self._reasons(one.function, other.function, verdict.similarity))
+        self._known.update((key, verdict) for key, verdict in found.items() if _is_final(verdict))
+        return [found[key] for key in keys]
+
+    @property
+    def known(self) -> dict[VerdictKey, Verdict]:
+        """What is remembered. Another judge of the same bundle may be given it."""
+        return self._known
+
+    def keep(self, pairs: Iterable[tuple[Side, Side]]) -> None:
+        """Forget all but these."""
+        keys = (_verdict_key(*pair) for pair in pairs)
+        self._known = {key: self._known[key] for key in keys if key in self._known}
+
+    def _judge(self, pairs: Sequence[tuple[Side, Side]]) -> list[Verdict]:
+        if not pairs:
+            return []
+        sides = {side.digest: side for pair in pairs for side in pair}
+        row = {digest: i for i, digest in enumerate(sides)}
+        codes = codes_from(side.values for side in sides.values())
+        prepared = self._verifier.prepare(codes, [side.function.normalised for side in sides.values()])
+        left, right = (np.array([row[pair[i].digest] for pair in pairs], dtype=np.int64) for i in (0, 1))
+        features = self._verifier.features(prepared, left, right)
+        probabilities = self._verifier.probabilities(features)
+        return [
+            Verdict(
+                probability=float(probability),
+                similarity=round(float(similarity), 4),
+                caller=calls_the_other(one.function, other.function),
+                reasons=None,
+            )
+            for (one, other), probability, similarity in zip(pairs, probabilities, features[:, 0], strict=True)
         ]
-    return matches
+
+    def _reasons(self, one: Function, other: Function, similarity: float) -> tuple[Reason, ...]:
+        # The order decides whose spelling of a common name is shown; like the key, it depends on content alone.
+        one, other = sorted((one, other), key=lambda function: (function.language, function.digest))
+        return self._verifier.reasons(one.normalised, other.normalised, similarity, names=(one.name, other.name))
 
 
-def _ordered(a: Function, b: Function) -> tuple[Function, Function]:
+def _is_final(verdict: Verdict) -> bool:
+    """Not so for a pair that a language model was to judge and had no time for: it may come to it next time."""
+    return not any(reason.kind == "judge" and not reason.score for reason in verdict.reasons or ())
+
+
+VerdictKey = tuple[str, str, str, str]
+"""The digests, the lower first, and the names that go with them: a name is no part of the content."""
+
+
+def _verdict_key(one: Side, other: Side) -> VerdictKey:
+    low, high = (one, other) if one.digest <= other.digest else (other, one)
+    return (low.digest, high.digest, low.function.name, high.function.name)
+
+
+def codes_from(rows: Iterable[NDArray[np.int8] | bytes]) -> Codes:
+    """Codes of single rows."""
+    every = [np.frombuffer(row, np.int8) if isinstance(row, bytes) else row for row in rows]
+    return codes_of(np.stack(every) if every else np.zeros((0, 0), np.int8))
+
+
+def ordered(a: Function, b: Function) -> tuple[Function, Function]:
     return (a, b) if place(a) <= place(b) else (b, a)
 
 

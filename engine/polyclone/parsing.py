@@ -20,11 +20,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from polyclone.values import Extraction, Failure, SourceFile
@@ -91,27 +90,89 @@ def parse_files(
     `known(digest, file)` may answer from a cache before a file is parsed. `on_progress(done, file)` is called
     just before each result. `extractor` names the function to call (`module:function`); tests replace it.
     """
-    jobs_due: deque[_Job] = deque()
-    done = 0
+    with Parser(jobs=jobs, max_bytes=max_bytes, timeout_s=timeout_s, isolate=isolate, extractor=extractor) as parser:
+        yield from parser.parse(files, known=known, on_progress=on_progress)
 
-    def finished() -> Iterator[Parsed]:
-        nonlocal done
-        while jobs_due and (extraction := jobs_due[0].extraction) is not None:
-            job = jobs_due.popleft()
-            done += 1
-            if on_progress is not None:
-                on_progress(done, job.file)
-            yield Parsed(job.file, job.digest, extraction)
 
-    inline = jobs <= 1 and not isolate
-    with _Pool(max(1, jobs), timeout_s, extractor) as pool:
+class Parser:
+    """`parse_files` again and again, with workers that stay. Not thread-safe, one `parse` at a time.
+
+    What a worker costs to start, some tenths of a second, an editor cannot wait for after every key.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: int = 1,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        isolate: bool = False,
+        extractor: str = _EXTRACTOR,
+    ) -> None:
+        self._inline = jobs <= 1 and not isolate
+        self._isolate = isolate
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._extractor = extractor
+        self._pool = _Pool(max(1, jobs), timeout_s, extractor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Effect: ends the workers. A later `parse` starts new ones."""
+        self._pool.close()
+
+    def start(self) -> None:
+        """Effect: starts a worker if there is none, so that the first file need not wait for it."""
+        if not self._inline:
+            self._pool.start()
+
+    def parse(
+        self,
+        files: Iterable[SourceFile],
+        *,
+        sources: Mapping[str, bytes] | None = None,
+        known: Known | None = None,
+        on_progress: Progress | None = None,
+    ) -> Iterator[Parsed]:
+        """As `parse_files`. `sources` holds the content of files that are not to be read from disk, by path."""
+        jobs_due: deque[_Job] = deque()
+        try:
+            yield from self._parse(files, sources or {}, known, on_progress, jobs_due)
+        finally:
+            self._pool.forget(jobs_due)
+
+    def _parse(
+        self,
+        files: Iterable[SourceFile],
+        sources: Mapping[str, bytes],
+        known: Known | None,
+        on_progress: Progress | None,
+        jobs_due: deque[_Job],
+    ) -> Iterator[Parsed]:
+        pool = self._pool
+        done = 0
+
+        def finished() -> Iterator[Parsed]:
+            nonlocal done
+            while jobs_due and (extraction := jobs_due[0].extraction) is not None:
+                job = jobs_due.popleft()
+                done += 1
+                if on_progress is not None:
+                    on_progress(done, job.file)
+                yield Parsed(job.file, job.digest, extraction)
+
         batch: list[_Job] = []
         waiting = 0
         for file in files:
-            job = _read(file, max_bytes, known)
+            job = _read(file, self._max_bytes, known, sources.get(file.path))
             jobs_due.append(job)
-            if job.extraction is None and inline:
-                _run_here(job, timeout_s, extractor)
+            if job.extraction is None and self._inline:
+                _run_here(job, self._timeout_s, self._extractor)
             elif job.extraction is None:
                 batch.append(job)
                 waiting += len(job.source)
@@ -122,9 +183,9 @@ def parse_files(
                         pool.step()
                         yield from finished()
             yield from finished()
-        if not pool.started and not isolate:
+        if not pool.started and not self._isolate:
             for job in batch:
-                _run_here(job, timeout_s, extractor)
+                _run_here(job, self._timeout_s, self._extractor)
                 yield from finished()
         elif batch:
             pool.submit(batch)
@@ -134,15 +195,17 @@ def parse_files(
                 pool.step()
 
 
-def _read(file: SourceFile, max_bytes: int, known: Known | None) -> _Job:
+def _read(file: SourceFile, max_bytes: int, known: Known | None, source: bytes | None) -> _Job:
     job = _Job(file)
     try:
-        with Path(file.location).open("rb") as stream:
-            job.source = stream.read(max_bytes + 1)
+        if source is None:
+            with Path(file.location).open("rb") as stream:
+                source = stream.read(max_bytes + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         job.extraction = _failed(file, "read", f"cannot be read: {reason}")
         return job
+    job.source = source
     if len(job.source) > max_bytes:
         job.source = b""
         message = f"is larger than {max_bytes} bytes; raise --max-file-size or exclude it"
@@ -226,17 +289,23 @@ class _Pool:
         self._events: queue.SimpleQueue[tuple[_Worker, Any]] = queue.SimpleQueue()
         self._failed_starts = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for worker in self._workers:
+    def close(self) -> None:
+        ended, self._workers = self._workers, []
+        self._queue.clear()
+        for worker in ended:
             worker.process.kill()
-        for worker in self._workers:
+        for worker in ended:
             _reap(worker)
-        self._workers.clear()
+
+    def start(self) -> None:
+        if not self._workers and self._can_start:
+            self._start()
+
+    def forget(self, jobs: Iterable[_Job]) -> None:
+        """Nobody waits for these any more. What a worker is at, it may finish."""
+        gone = {id(job) for job in jobs}
+        kept = ([job for job in batch if id(job) not in gone] for batch in self._queue)
+        self._queue = deque(batch for batch in kept if batch)
 
     @property
     def started(self) -> bool:
@@ -262,6 +331,8 @@ class _Pool:
         except queue.Empty:
             self._kill_overdue()
             return
+        if worker not in self._workers:  # It was ended on purpose.
+            return
         worker.since = time.monotonic()
         if message is None:
             self._bury(worker)
@@ -276,7 +347,8 @@ class _Pool:
     def _dispatch(self) -> None:
         # A started worker says when it is ready, so that writing to it cannot block for long.
         for worker in self._workers:
-            if self._queue and worker.ready and not worker.owed:
+            # One that has ended gets nothing more: a file must not be blamed for what befell its worker before.
+            if self._queue and worker.ready and not worker.owed and worker.process.poll() is None:
                 self._send(worker, self._queue.popleft())
         idle = sum(1 for worker in self._workers if not worker.owed)
         while len(self._queue) > idle and len(self._workers) < self._size and self._can_start:

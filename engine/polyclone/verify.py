@@ -75,7 +75,7 @@ class Verifier:
         self._background = quantise(bundle.background())
         self._session: Any = None
         self._idf = lexicon.idf
-        self._profile = lru_cache(maxsize=50_000)(lambda text: profile(text, lexicon.idf))
+        self._profile = lru_cache(maxsize=20_000)(lambda text: profile(text, lexicon.idf))
 
     def prepare(self, vectors: Codes, normalised: Sequence[str]) -> Judged:
         """Adds each unit's mean and deviation of cosine to the bundle's reference functions."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from polyclone import parsing
 from polyclone.extract import extract
-from polyclone.parsing import Parsed, parse_files
+from polyclone.parsing import Parsed, Parser, parse_files
 from polyclone.values import Extraction, Failure, SourceFile
 
 ENGINE = Path(__file__).resolve().parents[2] / "engine"
@@ -264,6 +264,68 @@ def test_a_script_without_a_main_guard_works(workspace: Callable[..., list[Sourc
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("8\n", "", 0)
+
+
+# --- a parser that stays ---
+
+
+def test_a_parser_keeps_its_worker(workspace: Callable[..., list[SourceFile]]) -> None:
+    before = set(child_pids())
+    files = workspace(function_text("f"), function_text("g"))
+    with Parser(isolate=True) as parser:
+        parser.start()
+        (worker,) = set(child_pids()) - before
+        for _ in range(3):
+            assert [result.file for result in parser.parse(files)] == files
+        assert set(child_pids()) - before == {worker}
+        parser.close()
+        assert set(child_pids()) == before
+        assert [result.file for result in parser.parse(files)] == files
+    assert set(child_pids()) == before
+
+
+def test_sources_stand_in_for_files(workspace: Callable[..., list[SourceFile]]) -> None:
+    files = [
+        *workspace(function_text("f")),
+        SourceFile(path="no/file.py", location="", language="python", size_bytes=0),
+    ]
+    sources = {"no/file.py": function_text("unsaved").encode()}
+    with Parser(isolate=True) as parser:
+        results = list(parser.parse(files, sources=sources))
+    assert [f.name for result in results for f in result.extraction.functions] == ["f", "unsaved"]
+    assert results[1].digest == hashlib.sha256(sources["no/file.py"]).hexdigest()
+
+
+def test_a_worker_may_die_between_two_files(workspace: Callable[..., list[SourceFile]]) -> None:
+    files = workspace(function_text("f"))
+    with Parser(isolate=True) as parser:
+        for _ in range(3):
+            assert messages(list(parser.parse(files))) == []
+            for pid in child_pids():
+                os.kill(pid, 9)
+
+
+def test_what_nobody_waits_for_is_not_parsed(workspace: Callable[..., list[SourceFile]], misbehave: str) -> None:
+    """An abandoned parse neither delays the next one nor mixes with it."""
+    many = workspace(*(f"file number {index:04}" for index in range(60)))
+    with Parser(isolate=True, extractor=misbehave) as parser:
+        abandoned = parser.parse(many)
+        next(abandoned)
+        abandoned.close()
+        assert parser._pool.is_full is False
+        assert messages(list(parser.parse(many[-2:]))) == ["saw file number 0058", "saw file number 0059"]
+
+
+def test_one_parse_within_another(workspace: Callable[..., list[SourceFile]], misbehave: str) -> None:
+    """An edit that comes in while a folder is read."""
+    files = workspace(*(f"file number {index:04}" for index in range(12)))
+    with Parser(isolate=True, extractor=misbehave) as parser:
+        seen: list[str] = []
+        for number, result in enumerate(parser.parse(files)):
+            seen += messages([result])
+            if number == 2:
+                assert messages(list(parser.parse(files[:1]))) == ["saw file number 0000"]
+    assert seen == [f"saw file number {index:04}" for index in range(12)]
 
 
 def child_pids() -> list[int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from polyclone.index.background import Background
 from polyclone.index.codes import Codes
 from polyclone.index.protocol import Neighbours
 
@@ -32,42 +31,36 @@ class ExactIndex:
         self.codes = codes
         self._block_queries = block_queries
         self._block_rows = block_rows
-        self._background: Background | None = None
 
     def search(self, queries: Codes, k: int) -> Neighbours:
         if k < 1:
             raise ValueError(f"k must be 1 or more, not {k}")
         if queries.dimension != self.codes.dimension:
             raise ValueError(f"queries have {queries.dimension} dimensions, the index has {self.codes.dimension}")
-        if self._background is None:
-            self._background = Background(self.codes)
         indices = np.full((len(queries), k), -1, np.int32)
         similarities = np.full((len(queries), k), -np.inf, np.float32)
         for start in range(0, len(queries), self._block_queries):
             block = slice(start, start + self._block_queries)
             self._search_block(queries.take(block), similarities[block], indices[block])
-        mean, std = self._background.of(queries)
-        return Neighbours(indices=indices, similarities=similarities, mean=mean, std=std)
+        return Neighbours(indices=indices, similarities=similarities)
 
     def _search_block(self, queries: Codes, best: NDArray[np.float32], best_rows: NDArray[np.int32]) -> None:
         """Fill `best` and `best_rows` (both (q, k)), keeping the invariant: they hold the top k so far."""
-        left = _parts(queries)
+        left = parts(queries)
         for start in range(0, len(self.codes), self._block_rows):
             rows = self.codes.take(slice(start, start + self._block_rows))
-            scores = _dots(left, _parts(rows))
-            # The order of `similarity`: scale of the row first, then that of the query.
-            scores *= rows.scales
-            scores *= queries.scales[:, None]
+            scores = dots(left, parts(rows))
+            scores *= np.multiply.outer(queries.scales, rows.scales)
             _merge(best, best_rows, scores, start)
 
 
-def _parts(codes: Codes) -> list[NDArray[np.float32]]:
+def parts(codes: Codes) -> list[NDArray[np.float32]]:
     """The codes as float32, cut along the dimension so that products of parts sum up exactly."""
     cuts = range(0, max(codes.dimension, 1), _EXACT_DIMENSIONS)
     return [codes.values[:, cut : cut + _EXACT_DIMENSIONS].astype(np.float32) for cut in cuts]
 
 
-def _dots(left: list[NDArray[np.float32]], right: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def dots(left: list[NDArray[np.float32]], right: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     """float32 (q, r) dot products; exact integers, rounded once if the vectors were cut."""
     if len(left) == 1:
         return left[0] @ right[0].T

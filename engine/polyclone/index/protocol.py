@@ -13,17 +13,12 @@ from polyclone.index.codes import Codes
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Neighbours:
-    """The k nearest rows of the index for each of q queries, and the background they stand out from."""
+    """The k nearest rows of the index for each of q queries, with their similarities."""
 
     indices: NDArray[np.int32]
     """(q, k), the nearest first, ties by lower index; -1 where the index holds fewer than k rows."""
     similarities: NDArray[np.float32]
     """(q, k), cosine, not increasing along a row; -inf where `indices` is -1."""
-    mean: NDArray[np.float32]
-    """(q,), mean similarity of the query to all rows of the index, the query itself included if it is one.
-    0 for an empty index."""
-    std: NDArray[np.float32]
-    """(q,), the standard deviation (of the population) that goes with `mean`. Exact to about 1e-4."""
 
 
 class VectorIndex(Protocol):

@@ -1,0 +1,410 @@
+"""Who is nearest to whom, across languages: kept exact while vectors come and go, at n·d a change.
+
+For each vector and each other language the table holds the nearest vector of that language and two integer
+sums: of its similarities to all vectors of that language, and of their squares. Integers, so that what is
+added can be taken away again without a trace. A table that grew and shrank equals one that was just made.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyclone.index.codes import Codes
+from polyclone.index.exact import dots, parts
+
+_UNIT = 2.0**16
+"""Similarities are summed in multiples of 2⁻¹⁶: 2²⁰ squares of them stay below 2⁵³, where float64 is exact."""
+_BLOCK_ROWS = 256
+_BLOCK_COLUMNS = 2048
+_NOBODY = -1
+
+Handles = NDArray[np.int64]
+T = TypeVar("T", bound=np.generic)
+
+
+@dataclass(slots=True, eq=False)
+class Column:
+    """What the rows of one language know of another language. Arrays of one length, the rows' own."""
+
+    best: NDArray[np.int64]
+    """Handle of the nearest; -1 where the other language has nobody."""
+    similarity: NDArray[np.float32]
+    """… and how near it is; -inf where there is nobody."""
+    total: NDArray[np.int64]
+    """Sum of the similarities to all of the other language, in units of 2⁻¹⁶."""
+    squares: NDArray[np.int64]
+    """Sum of their squares, in units of 2⁻³²."""
+
+    @classmethod
+    def empty(cls, length: int) -> Column:
+        return cls(
+            np.full(length, _NOBODY, np.int64),
+            np.full(length, -np.inf, np.float32),
+            np.zeros(length, np.int64),
+            np.zeros(length, np.int64),
+        )
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        return (self.best, self.similarity, self.total, self.squares)
+
+    def resized(self, length: int) -> Column:
+        made = Column.empty(length)
+        for old, new in zip(self.arrays, made.arrays, strict=True):
+            new[: min(length, len(old))] = old[:length]
+        return made
+
+
+@dataclass(slots=True, eq=False)
+class Shelf:
+    """The vectors of one language, without gaps: the first `count` rows of arrays that are longer."""
+
+    count: int
+    values: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    handles: NDArray[np.int64]
+    columns: dict[str, Column]
+    """Other language → what is known of it."""
+
+    @property
+    def codes(self) -> Codes:
+        return Codes(self.values[: self.count], self.scales[: self.count])
+
+
+class NeighbourTable:
+    """Vectors of several languages and their nearest ones. Not thread-safe.
+
+    `within`: a vector's own language counts as another one, the vector itself left out. A vector goes by a
+    handle, which is never used again; its key breaks ties, the lowest first, and ought to be its own.
+    """
+
+    def __init__(self, dimension: int, *, within: bool = False) -> None:
+        self.dimension = dimension
+        self._within = within
+        self._shelves: dict[str, Shelf] = {}
+        self._next = 0
+        # By handle: in which row of its shelf it stands, and its key.
+        self._row = np.zeros(64, np.int64)
+        self._key = np.zeros(64, np.uint64)
+        self._language: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._language)
+
+    @property
+    def within(self) -> bool:
+        return self._within
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those that have vectors, sorted."""
+        return tuple(sorted(name for name, shelf in self._shelves.items() if shelf.count))
+
+    def codes(self, language: str) -> tuple[Codes, Handles]:
+        """Views of all vectors of a language, in no particular order. Good until the next change."""
+        shelf = self._shelves[language]
+        return shelf.codes, shelf.handles[: shelf.count]
+
+    def keys(self, handles: Handles) -> NDArray[np.uint64]:
+        return self._key[handles]
+
+    # --- changes ---
+
+    def insert(self, codes: Codes, languages: Sequence[str], keys: NDArray[np.uint64]) -> Handles:
+        """Take in n vectors, `codes[i]` of `languages[i]`. Returns their handles, int64 (n,)."""
+        if codes.dimension != self.dimension:
+            raise ValueError(f"vectors have {codes.dimension} dimensions, the table has {self.dimension}")
+        handles = np.arange(self._next, self._next + len(codes), dtype=np.int64)
+        self._next += len(codes)
+        self._row, self._key = _grown(self._row, self._next), _grown(self._key, self._next)
+        self._key[handles] = keys
+        self._language.update(zip(handles.tolist(), languages, strict=True))
+        positions: defaultdict[str, list[int]] = defaultdict(list)
+        for position, language in enumerate(languages):
+            positions[language].append(position)
+        for language in sorted(positions):
+            rows = positions[language]
+            for start in range(0, len(rows), _BLOCK_ROWS):
+                block = rows[start : start + _BLOCK_ROWS]
+                self._append(language, codes.take(block), handles[block])
+        return handles
+
+    def remove(self, handles: Sequence[int]) -> None:
+        """Forget vectors. Rows that lose their nearest one search again, all in one go."""
+        by_language: defaultdict[str, list[int]] = defaultdict(list)
+        for handle in handles:
+            by_language[self._language.pop(handle)].append(handle)
+        for language, gone in by_language.items():
+            for start in range(0, len(gone), _BLOCK_ROWS):
+                self._subtract(language, gone[start : start + _BLOCK_ROWS])
+        for language, gone in by_language.items():
+            self._drop(language, gone)
+        for language, gone in by_language.items():
+            for name, shelf in self._shelves.items():
+                if shelf.count and (name != language or self._within):
+                    self._search_again(name, language, np.array(gone, np.int64))
+
+    def set_within(self, within: bool) -> None:
+        """Begin or cease to compare within a language. To begin costs a search of each language in itself."""
+        if within == self._within:
+            return
+        self._within = within
+        for name, shelf in self._shelves.items():
+            shelf.columns.pop(name, None)
+            if within:
+                shelf.columns[name] = Column.empty(len(shelf.handles))
+                for start in range(0, shelf.count, _BLOCK_ROWS):
+                    self._compare_within(name, start, min(start + _BLOCK_ROWS, shelf.count))
+
+    def _append(self, language: str, codes: Codes, handles: Handles) -> None:
+        shelf = self._shelf(language)
+        start, stop = shelf.count, shelf.count + len(codes)
+        self._reserve(shelf, stop)
+        shelf.values[start:stop], shelf.scales[start:stop] = codes.values, codes.scales
+        shelf.handles[start:stop] = handles
+        for column in shelf.columns.values():
+            column.best[start:stop], column.similarity[start:stop] = _NOBODY, -np.inf
+            column.total[start:stop] = column.squares[start:stop] = 0
+        self._row[handles] = np.arange(start, stop)
+        shelf.count = stop
+        for other in self._shelves:
+            if other != language:
+                self._compare(language, start, stop, other)
+        if self._within:
+            self._compare_within(language, start, stop)
+
+    def _compare(self, language: str, start: int, stop: int, other: str) -> None:
+        """Make rows of one language and all rows of another one known to each other."""
+        here, there = self._shelves[language], self._shelves[other]
+        mine, theirs = here.columns[other], there.columns[language]
+        rows = slice(start, stop)
+        for columns, scores in self._scores(here.codes.take(rows), there, there.count):
+            _add(mine, rows, theirs, columns, scores, 1)
+            self._offer(mine, rows, scores, there.handles[columns])
+            self._offer(theirs, columns, scores.T, here.handles[rows])
+
+    def _compare_within(self, language: str, start: int, stop: int) -> None:
+        """The same for rows and those before them in their own shelf, and for the rows among themselves."""
+        shelf = self._shelves[language]
+        column = shelf.columns[language]
+        rows = slice(start, stop)
+        queries = shelf.codes.take(rows)
+        for columns, scores in self._scores(queries, shelf, start):
+            _add(column, rows, column, columns, scores, 1)
+            self._offer(column, rows, scores, shelf.handles[columns])
+            self._offer(column, columns, scores.T, shelf.handles[rows])
+        scores = _similarities(queries, queries)
+        _add(column, rows, None, rows, scores, 1)
+        np.fill_diagonal(scores, -np.inf)
+        self._offer(column, rows, scores, shelf.handles[rows])
+
+    def _subtract(self, language: str, gone: list[int]) -> None:
+        """Take what some rows of a language added to the sums of all others away again."""
+        shelf = self._shelves[language]
+        rows = self._row[gone]
+        queries = shelf.codes.take(rows)
+        for other, there in self._shelves.items():
+            if other != language or self._within:
+                for columns, scores in self._scores(queries, there, there.count):
+                    _add(None, slice(0), there.columns[language], columns, scores, -1)
+
+    def _drop(self, language: str, gone: list[int]) -> None:
+        """Close the gaps of removed rows: those that stay keep their order."""
+        shelf = self._shelves[language]
+        kept = np.ones(shelf.count, bool)
+        kept[self._row[gone]] = False
+        first = int(np.argmin(kept))  # What stands before the first gap stays where it is.
+        rows = first + np.flatnonzero(kept[first:])
+        stop = first + len(rows)
+        arrays: list[NDArray[Any]] = [shelf.values, shelf.scales, shelf.handles]
+        for array in arrays + [array for column in shelf.columns.values() for array in column.arrays]:
+            array[first:stop] = array[rows]
+        shelf.count = stop
+        self._row[shelf.handles[first:stop]] = np.arange(first, stop)
+
+    def _search_again(self, name: str, language: str, gone: Handles) -> None:
+        """Find the nearest of `language` anew for those rows of `name` whose nearest one is gone."""
+        shelf, there = self._shelves[name], self._shelves[language]
+        column = shelf.columns[language]
+        orphans = np.flatnonzero(np.isin(column.best[: shelf.count], gone))
+        column.best[orphans], column.similarity[orphans] = _NOBODY, -np.inf
+        for start in range(0, len(orphans), _BLOCK_ROWS):
+            rows = orphans[start : start + _BLOCK_ROWS]
+            for columns, scores in self._scores(shelf.codes.take(rows), there, there.count):
+                handles = there.handles[columns]
+                if name == language:
+                    scores[shelf.handles[rows][:, None] == handles[None, :]] = -np.inf
+                self._offer(column, rows, scores, handles)
+
+    def _offer(
+        self, column: Column, rows: slice | NDArray[np.intp], scores: NDArray[np.float32], handles: Handles
+    ) -> None:
+        """Let `rows` know of vectors: `scores` (rows, vectors) is how similar they are."""
+        if not scores.shape[1]:
+            return
+        keys = self._key[handles]
+        chosen = scores.argmax(axis=1)
+        top = scores[np.arange(len(scores)), chosen]
+        for row in np.flatnonzero(np.count_nonzero(scores == top[:, None], axis=1) > 1).tolist():
+            ties = np.flatnonzero(scores[row] == top[row])
+            chosen[row] = ties[np.argmin(keys[ties])]
+        best, similarity = column.best[rows], column.similarity[rows]
+        tied = (top == similarity) & (best != _NOBODY)
+        better = (top > similarity) | (tied & (keys[chosen] < self._key[best]))
+        best[better], similarity[better] = handles[chosen[better]], top[better]
+        column.best[rows], column.similarity[rows] = best, similarity
+
+    def _scores(self, queries: Codes, shelf: Shelf, stop: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """(columns, similarities (queries, columns)) of the first `stop` rows of a shelf, block by block."""
+        for start in range(0, stop, _BLOCK_COLUMNS):
+            columns = slice(start, min(start + _BLOCK_COLUMNS, stop))
+            yield columns, _similarities(queries, Codes.view(shelf.values[columns], shelf.scales[columns]))
+
+    def _shelf(self, language: str) -> Shelf:
+        shelf = self._shelves.get(language)
+        if shelf is None:
+            empty = (np.zeros((0, self.dimension), np.int8), np.zeros(0, np.float32), np.zeros(0, np.int64))
+            shelf = Shelf(0, *empty, {})
+            for name, other in self._shelves.items():
+                shelf.columns[name] = Column.empty(0)
+                other.columns[language] = Column.empty(len(other.handles))
+            if self._within:
+                shelf.columns[language] = Column.empty(0)
+            self._shelves[language] = shelf
+        return shelf
+
+    def _reserve(self, shelf: Shelf, count: int) -> None:
+        if count <= len(shelf.handles):
+            return
+        length = max(count, len(shelf.handles) * 5 // 4, 16)
+        shelf.values = _grown(shelf.values, length)
+        shelf.scales = _grown(shelf.scales, length)
+        shelf.handles = _grown(shelf.handles, length)
+        shelf.columns = {name: column.resized(length) for name, column in shelf.columns.items()}
+
+    # --- questions ---
+
+    def pairs(self, *, deviations: float, least: int) -> tuple[Handles, Handles]:
+        """All pairs (a, b), int64 (p,) each, that are each other's nearest and stand out from the background.
+
+        To stand out: where a language has `least` vectors or more, to be at least `deviations` standard
+        deviations above the mean of the other side's similarities to all of it.
+        """
+        left: list[Handles] = []
+        right: list[Handles] = []
+        names = self.languages
+        for position, one in enumerate(names):
+            for other in names[position if self._within else position + 1 :]:
+                a, b = self._mutual(one, other, deviations, least)
+                left.append(a)
+                right.append(b)
+        nothing = [np.zeros(0, np.int64)]
+        return np.concatenate(left or nothing), np.concatenate(right or nothing)
+
+    def _mutual(self, one: str, other: str, deviations: float, least: int) -> tuple[Handles, Handles]:
+        here, there = self._shelves[one], self._shelves[other]
+        forward, backward = here.columns[other], there.columns[one]
+        rows = np.flatnonzero(forward.best[: here.count] != _NOBODY)
+        nearest = self._row[forward.best[rows]]
+        kept = backward.best[nearest] == here.handles[rows]
+        if one == other:
+            kept &= rows < nearest
+        rows, nearest = rows[kept], nearest[kept]
+        similarity = forward.similarity[rows].astype(np.float64)
+        outstanding = np.ones(len(rows), bool)
+        for column, asking, size in ((forward, rows, there.count), (backward, nearest, here.count)):
+            if size >= least:
+                outstanding &= similarity >= _limit(column, asking, size, deviations)
+        return here.handles[rows[outstanding]], there.handles[nearest[outstanding]]
+
+    # --- to and from arrays ---
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything, as arrays by name; `from_arrays` makes an equal table of them."""
+        names = sorted(self._shelves)
+        arrays: dict[str, NDArray[Any]] = {
+            "languages": np.array(names, np.str_),
+            "within": np.array(self._within),
+            "dimension": np.array(self.dimension),
+        }
+        for i, name in enumerate(names):
+            shelf = self._shelves[name]
+            n = shelf.count
+            arrays |= {f"{i}.values": shelf.values[:n], f"{i}.handles": shelf.handles[:n]}
+            arrays[f"{i}.scales"] = shelf.scales[:n]
+            arrays[f"{i}.keys"] = self._key[shelf.handles[:n]]
+            for j, other in enumerate(names):
+                if other in shelf.columns:
+                    for part, array in enumerate(shelf.columns[other].arrays):
+                        arrays[f"{i}.{j}.{part}"] = array[:n]
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> NeighbourTable:
+        """Raises `KeyError` or `ValueError` for arrays that `to_arrays` did not make."""
+        names = [str(name) for name in arrays["languages"].tolist()]
+        made = cls(int(arrays["dimension"]), within=bool(arrays["within"]))
+        every = [np.asarray(arrays[f"{i}.handles"], np.int64) for i in range(len(names))]
+        made._next = 1 + max((int(handles.max()) for handles in every if len(handles)), default=-1)
+        made._row, made._key = _grown(made._row, made._next), _grown(made._key, made._next)
+        for i, name in enumerate(names):
+            handles, n = every[i], len(every[i])
+            values, scales = np.asarray(arrays[f"{i}.values"], np.int8), np.asarray(arrays[f"{i}.scales"], np.float32)
+            codes = Codes(values.reshape(n, made.dimension), scales)
+            columns = {}
+            for j, other in enumerate(names):
+                if other != name or made._within:
+                    kinds = (np.int64, np.float32, np.int64, np.int64)
+                    loaded = [np.array(arrays[f"{i}.{j}.{part}"], kind) for part, kind in enumerate(kinds)]
+                    if any(array.shape != (n,) for array in loaded):
+                        raise ValueError("a column does not fit its language")
+                    columns[other] = Column(*loaded)
+            made._shelves[name] = Shelf(n, np.array(codes.values), np.array(codes.scales), handles.copy(), columns)
+            made._row[handles] = np.arange(n)
+            made._key[handles] = np.asarray(arrays[f"{i}.keys"], np.uint64)
+            made._language.update(dict.fromkeys(handles.tolist(), name))
+        return made
+
+
+def _limit(column: Column, rows: NDArray[np.intp], size: int, deviations: float) -> NDArray[np.float64]:
+    mean = column.total[rows] / (size * _UNIT)
+    square = column.squares[rows] / (size * _UNIT**2)
+    return mean + deviations * np.sqrt(np.maximum(square - mean * mean, 0.0))
+
+
+def _similarities(a: Codes, b: Codes) -> NDArray[np.float32]:
+    """float32 (len(a), len(b)): `index.similarity` of all pairs."""
+    scores = dots(parts(a), parts(b))
+    scores *= np.multiply.outer(a.scales, b.scales)
+    return scores
+
+
+def _add(
+    mine: Column | None,
+    rows: slice,
+    theirs: Column | None,
+    columns: slice,
+    scores: NDArray[np.float32],
+    sign: int,
+) -> None:
+    """Add similarities to the sums of the rows, of the columns, or of both."""
+    whole = np.rint(scores * np.float32(_UNIT)).astype(np.float64)
+    squared = whole * whole
+    for column, where, axis in ((mine, rows, 1), (theirs, columns, 0)):
+        if column is not None:
+            column.total[where] += sign * whole.sum(axis=axis).astype(np.int64)
+            column.squares[where] += sign * squared.sum(axis=axis).astype(np.int64)
+
+
+def _grown(array: NDArray[T], length: int) -> NDArray[T]:
+    if length <= len(array):
+        return array
+    made = np.zeros((max(length, len(array) * 5 // 4), *array.shape[1:]), array.dtype)
+    made[: len(array)] = array
+    return made

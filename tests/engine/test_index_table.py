@@ -1,0 +1,165 @@
+"""The table that grew and shrank is the table that was just made, and both are the definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polyclone.index import Codes, NeighbourTable, quantise, similarity
+from polyclone.index import table as module
+from polyclone.index.codes import codes_of
+
+LANGUAGES = ("c", "go", "java")
+DIMENSION = 3
+
+#: Few directions, so that many similarities are equal and the keys have to decide.
+rows = st.tuples(st.sampled_from(LANGUAGES), st.tuples(*[st.sampled_from([-1, 0, 1])] * DIMENSION))
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("insert"), st.lists(rows, max_size=5)),
+        st.tuples(st.just("remove"), st.lists(st.integers(0, 100), max_size=4)),
+        st.tuples(st.just("within"), st.booleans()),
+        st.tuples(st.just("save"), st.none()),
+    ),
+    max_size=8,
+)
+
+
+def codes(vectors: Sequence[tuple[int, ...]]) -> Codes:
+    return codes_of(np.array(vectors, np.int8).reshape(len(vectors), DIMENSION))
+
+
+def key_of(number: int) -> int:
+    """Keys in an order that has nothing to do with that of the insertions."""
+    return number * 7919 % 10007
+
+
+def known(table: NeighbourTable) -> dict[tuple[int, str], tuple[Any, ...]]:
+    """(key, other language) → key of the nearest, its similarity, the sums: everything, without the handles."""
+    arrays = table.to_arrays()
+    names = [str(name) for name in arrays["languages"]]
+    key = {h: k for i in range(len(names)) for h, k in zip(arrays[f"{i}.handles"], arrays[f"{i}.keys"], strict=True)}
+    found = {}
+    for i in range(len(names)):
+        for j, other in enumerate(names):
+            if not len(arrays[f"{j}.handles"]) or f"{i}.{j}.0" not in arrays:
+                continue
+            columns = zip(*(arrays[f"{i}.{j}.{part}"].tolist() for part in range(4)), strict=True)
+            for mine, (best, *rest) in zip(arrays[f"{i}.keys"].tolist(), columns, strict=True):
+                found[mine, other] = (int(key[best]) if best >= 0 else None, *rest)
+    return found
+
+
+def by_definition(
+    held: dict[int, tuple[str, tuple[int, ...]]], within: bool
+) -> dict[tuple[int, str], tuple[Any, ...]]:
+    every = codes([vector for _, vector in held.values()])
+    numbers = list(held)
+    found = {}
+    for i, number in enumerate(numbers):
+        for other in {language for language, _ in held.values()}:
+            if other == held[number][0] and not within:
+                continue
+            there = [j for j, n in enumerate(numbers) if held[n][0] == other]
+            near = {j: similarity(every, i, every, j) for j in there}
+            whole = [int(np.rint(value * np.float32(2**16))) for value in near.values()]
+            others = sorted((j for j in there if j != i), key=lambda j: (-near[j], key_of(numbers[j])))
+            best = (key_of(numbers[others[0]]), float(near[others[0]])) if others else (None, -np.inf)
+            found[key_of(number), other] = (*best, sum(whole), sum(value * value for value in whole))
+    return found
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(steps, st.integers(1, 4), st.integers(1, 4))
+def test_any_history_leads_to_the_definition(history: list[tuple[str, Any]], rows_: int, columns: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BLOCK_ROWS", rows_)
+        patch.setattr(module, "_BLOCK_COLUMNS", columns)
+        table = NeighbourTable(DIMENSION)
+        held: dict[int, tuple[str, tuple[int, ...]]] = {}
+        handle: dict[int, int] = {}
+        count = 0
+        for action, value in history:
+            if action == "insert":
+                names = [language for language, _ in value]
+                numbers = range(count, count + len(value))
+                count += len(value)
+                keys = np.array([key_of(number) for number in numbers], np.uint64)
+                handles = table.insert(codes([vector for _, vector in value]), names, keys)
+                handle |= dict(zip(numbers, handles.tolist(), strict=True))
+                held |= dict(zip(numbers, value, strict=True))
+            elif action == "remove":
+                gone = {sorted(held)[i % len(held)] for i in value} if held else set()
+                table.remove([handle[number] for number in gone])
+                held = {number: row for number, row in held.items() if number not in gone}
+            elif action == "within":
+                table.set_within(value)
+            else:
+                table = NeighbourTable.from_arrays(table.to_arrays())
+            assert known(table) == by_definition(held, table.within)
+            assert len(table) == len(held)
+
+
+def grown(count: int, seed: int, *, within: bool = False) -> tuple[NeighbourTable, Codes, list[str]]:
+    vectors = quantise(np.random.default_rng(seed).standard_normal((count, 40)).astype(np.float32))
+    languages = [LANGUAGES[i % 3] for i in range(count)]
+    table = NeighbourTable(40, within=within)
+    table.insert(vectors, languages, np.arange(count, dtype=np.uint64))
+    return table, vectors, languages
+
+
+def test_the_sums_give_the_mean_and_the_deviation_of_all_similarities() -> None:
+    table, vectors, languages = grown(300, 1)
+    arrays = table.to_arrays()
+    mine, theirs = (np.array([language == name for language in languages]) for name in ("c", "go"))
+    scores = vectors.to_vectors()[mine].astype(np.float64) @ vectors.to_vectors()[theirs].T.astype(np.float64)
+    mean = arrays["0.1.2"] / 2**16 / 100
+    deviation = np.sqrt(arrays["0.1.3"] / 2**32 / 100 - mean**2)
+    np.testing.assert_allclose(mean, scores.mean(axis=1), atol=2e-6)
+    np.testing.assert_allclose(deviation, scores.std(axis=1), atol=2e-6)
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_pairs_are_each_others_nearest(within: bool) -> None:
+    table, vectors, languages = grown(90, 2, within=within)
+    left, right = table.pairs(deviations=0.0, least=10**6)
+    score = np.array([[similarity(vectors, i, vectors, j) for j in range(90)] for i in range(90)])
+    np.fill_diagonal(score, -2)
+    expected = set()
+    for i in range(90):
+        for j in range(i + 1, 90):
+            if languages[i] == languages[j] and not within:
+                continue
+            there = [k for k in range(90) if languages[k] == languages[j]]
+            here = [k for k in range(90) if languages[k] == languages[i]]
+            if score[i, there].max() == score[i, j] == score[j, here].max():
+                expected.add(frozenset((i, j)))
+    assert {frozenset(pair) for pair in zip(left.tolist(), right.tolist(), strict=True)} == expected
+    assert len(left) == len(expected)
+
+
+def test_handles_are_never_used_again() -> None:
+    table, vectors, languages = grown(9, 3)
+    table.remove(range(9))
+    assert len(table) == 0
+    assert table.languages == ()
+    assert table.pairs(deviations=0, least=1)[0].tolist() == []
+    again = table.insert(vectors, languages, np.arange(9, dtype=np.uint64))
+    assert again.tolist() == list(range(9, 18))
+    with pytest.raises(KeyError):
+        table.remove([3])
+
+
+def test_misuse_is_refused() -> None:
+    table, _, _ = grown(6, 4)
+    with pytest.raises(ValueError, match="3 dimensions"):
+        table.insert(codes([(1, 1, 1)]), ["c"], np.zeros(1, np.uint64))
+    arrays = table.to_arrays()
+    with pytest.raises(ValueError, match="fit"):
+        NeighbourTable.from_arrays({**arrays, "0.1.0": arrays["0.1.0"][:1]})
+    with pytest.raises(KeyError):
+        NeighbourTable.from_arrays({name: array for name, array in arrays.items() if name != "1.handles"})
