@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from polyclone.artifact import Bundle, load_bundle
+from polyclone.artifact import LEXICON, Bundle, load_bundle
 from polyclone.encode import Encoder
+from polyclone.encode.judge import PairJudge
+from polyclone.encode.llm import LlmEncoder
 from polyclone.encode.onnx import OnnxEncoder
+from polyclone.encode.runtime import CPU, PROVIDERS
 from polyclone.errors import UsageError
 from polyclone.extract import extract_snippet
 from polyclone.index import quantise
 from polyclone.languages import resolve
+from polyclone.rerank import BUDGET_S, Reranker, Verification
+from polyclone.tokenizer import Lexicon
 from polyclone.values import ModelInfo
 from polyclone.verify import Verifier
 
@@ -25,11 +30,27 @@ Code = tuple[str, str]
 class Model:
     """An encoder and a pair head from one bundle. Thread-safe. Made by `load_model`."""
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1, device: str = "cpu") -> None:
-        self.bundle = bundle
-        self._onnx = OnnxEncoder(bundle, threads=threads, device=device)
-        self.encoder: Encoder = self._onnx
-        self.verifier = Verifier(bundle, self._onnx.tokenizer.lexicon)
+    def __init__(
+        self, bundle: Bundle, *, threads: int = 1, device: str = "cpu", judge_budget_s: float = BUDGET_S
+    ) -> None:
+        llm = bundle.manifest.llm
+        self._graphs: OnnxEncoder | LlmEncoder
+        if llm is not None and llm.encoder == "llm":
+            self._graphs = LlmEncoder(bundle, threads=threads, device=device)
+            lexicon = Lexicon.from_text(bundle.text(LEXICON))
+        else:
+            self._graphs = OnnxEncoder(bundle, threads=threads, device=device)
+            lexicon = self._graphs.tokenizer.lexicon
+        # Vectors of another device are other vectors: the cache has to know where the graph runs in the end.
+        runs_elsewhere = device != "cpu" and self._graphs.provider != CPU
+        self.bundle = bundle.on(device) if runs_elsewhere else bundle
+        self.encoder: Encoder = self._graphs
+        self.verifier: Verifier
+        if llm is not None and llm.judge is not None:
+            judge = PairJudge(bundle, threads=threads, device=device)
+            self.verifier = Reranker(bundle, lexicon, judge, budget_s=judge_budget_s)
+        else:
+            self.verifier = Verifier(bundle, lexicon)
 
     @property
     def info(self) -> ModelInfo:
@@ -46,7 +67,12 @@ class Model:
     @property
     def provider(self) -> str:
         """The execution provider that runs the encoder. Loads the graph."""
-        return self._onnx.provider
+        return self._graphs.provider
+
+    @property
+    def verification(self) -> Verification | None:
+        """What became of the pairs that the bundle's language model was asked about; None if it has no judge."""
+        return self.verifier.verification if isinstance(self.verifier, Reranker) else None
 
     @property
     def min_atoms(self) -> int:
@@ -92,11 +118,15 @@ def _normalise(codes: Sequence[Code]) -> list[str]:
     return [extract_snippet(code, resolve(language).name).normalised for code, language in codes]
 
 
-def load_model(path: Path | str | None = None, *, threads: int = 1, device: str = "cpu") -> Model:
+def load_model(
+    path: Path | str | None = None, *, threads: int = 1, device: str = "cpu", judge_budget_s: float = BUDGET_S
+) -> Model:
     """The default bundle, or the one at `path` (a folder or a zip). `ModelError` says what is wrong with it.
 
     `threads`: how many units are encoded at a time. `device`: `cpu`, or `cuda` where onnxruntime-gpu finds one.
+    `judge_budget_s`: seconds that the judge of a bundle of kind `llm` may begin with; it gets a quarter of the time
+    that passes after that. What it did not come to is counted in `Model.verification`.
     """
-    if device not in ("cpu", "cuda"):
+    if device not in PROVIDERS:
         raise UsageError(f"Unknown device {device!r}; use cpu or cuda.")
-    return Model(load_bundle(path), threads=threads, device=device)
+    return Model(load_bundle(path), threads=threads, device=device, judge_budget_s=judge_budget_s)

@@ -22,14 +22,19 @@ from polyclone.artifact import (
     BACKGROUND,
     CARD,
     ENCODER,
+    JUDGE,
     LEXICON,
+    LLM_TOKENIZER,
     MANIFEST,
     PAIR_HEAD,
     TOKENIZER,
     Calibration,
     Manifest,
 )
+from polyclone.encode.judge import judge_inputs
 from polyclone.encode.onnx import INPUTS, OUTPUT
+from polyclone.encode.prompts import PROMPT_VERSION
+from polyclone.encode.runtime import CUDA, provider, session
 from polyclone.languages import LANGUAGES
 from polyclone.normalise import NORMALISER_VERSION
 from polyclone.tokenizer import CLS, MARKERS, PAD, SEP, UNK, Lexicon
@@ -205,6 +210,110 @@ def tiny_bundle(folder: Path, *, files: Mapping[str, bytes] | None = None, **cha
     raw = {**json.loads(manifest.to_json()), **changes}
     (out / MANIFEST).write_text(json.dumps({k: v for k, v in raw.items() if v is not None}), "utf-8")
     return out
+
+
+WORDS = [*"abcdefghijklmnopqrstuvwxyz0123456789", *"function total value values limit result for if".split()]
+TEXT_VOCABULARY = {word: number for number, word in enumerate(["[UNK]", *WORDS, *'+-*/%<>=!&|^~?[]():"', "return"])}
+JUDGE_SPEC: dict[str, Any] = {
+    "layout": "joint",
+    "token_budget": 256,
+    "least_probability": 0.05,
+    "logits": [-8.0, 0.0, 8.0],
+    "probabilities": [0.001, 0.5, 0.999],
+}
+
+
+def text_tokenizer_json() -> bytes:
+    """A word-level tokenizer of Hugging Face `tokenizers`: words it does not know are one token."""
+    model = {"type": "WordLevel", "vocab": TEXT_VOCABULARY, "unk_token": "[UNK]"}
+    rest = dict.fromkeys(("truncation", "padding", "normalizer", "post_processor", "decoder"))
+    split = {"type": "Whitespace"}
+    return json.dumps({"version": "1.0", **rest, "added_tokens": [], "pre_tokenizer": split, "model": model}).encode()
+
+
+def _pooled(ids: str, mask: str, out: str) -> list[Any]:
+    """Masked sum of token rows: ids, mask (b, t) → out (b, d)."""
+    node = helper.make_node
+    return [
+        node("Gather", ["table", ids], [f"{out}_tokens"]),
+        node("Cast", [mask], [f"{out}_mask"], to=TensorProto.FLOAT),
+        node("Unsqueeze", [f"{out}_mask", "last"], [f"{out}_column"]),
+        node("Mul", [f"{out}_tokens", f"{out}_column"], [f"{out}_masked"]),
+        node("ReduceSum", [f"{out}_masked", "one"], [out], keepdims=0),
+    ]
+
+
+def _text_constants(width: int) -> list[TensorProto]:
+    return [
+        _table("table", len(TEXT_VOCABULARY), width, 5),
+        numpy_helper.from_array(np.array([-1], np.int64), "last"),
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+    ]
+
+
+def _text_inputs(names: tuple[str, ...]) -> list[Any]:
+    return [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", f"length_{position // 2}"])
+        for position, name in enumerate(names)
+    ]
+
+
+@cache
+def text_encoder_graph() -> bytes:
+    """Ids and mask → the sum of token rows at unit length."""
+    nodes = [
+        *_pooled("input_ids", "attention_mask", "pooled"),
+        helper.make_node("LpNormalization", ["pooled"], [OUTPUT], axis=1, p=2),
+    ]
+    output = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", DIMENSION])
+    return _graph(nodes, _text_inputs(INPUTS[:2]), [output], _text_constants(DIMENSION))
+
+
+@cache
+def judge_graph(layout: str = "joint", factor: float = 1.0) -> bytes:
+    """A logit: of the pooled pair, or of the product of the pooled sides. `factor` multiplies it."""
+    names = judge_inputs(layout)
+    node = helper.make_node
+    if layout == "joint":
+        nodes = _pooled(names[0], names[1], "pooled")
+    else:
+        nodes = [
+            *_pooled(names[0], names[1], "left_side"),
+            *_pooled(names[2], names[3], "right_side"),
+            node("Mul", ["left_side", "right_side"], ["pooled"]),
+        ]
+    nodes += [
+        node("ReduceSum", ["pooled", "one"], ["mean"], keepdims=0),
+        node("Mul", ["mean", "factor"], ["logit"]),
+    ]
+    constants = [*_text_constants(8), numpy_helper.from_array(np.array(factor, np.float32), "factor")]
+    output = helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["batch"])
+    return _graph(nodes, _text_inputs(names), [output], constants)
+
+
+def llm_bundle(
+    folder: Path,
+    *,
+    encoder: str = "llm",
+    judge: Mapping[str, Any] | None = JUDGE_SPEC,
+    files: Mapping[str, bytes] | None = None,
+    **changes: Any,
+) -> Path:
+    """A bundle of kind `llm`: `encoder` says what its vectors come from, `judge` describes its binary head."""
+    more: dict[str, bytes] = {LLM_TOKENIZER: text_tokenizer_json()}
+    if encoder == "llm":
+        more[ENCODER] = text_encoder_graph()
+    if judge is not None:
+        more[JUDGE] = judge_graph(judge["layout"])
+    described = {"prompt_version": PROMPT_VERSION, "encoder": encoder, "judge": dict(judge) if judge else None}
+    return tiny_bundle(folder, files={**more, **(files or {})}, **{"kind": "llm", "llm": described, **changes})
+
+
+@cache
+def gpu_answers() -> bool:
+    """Whether a session runs on CUDA here. A runtime that offers it may still find no device."""
+    made = session(head_graph(), "here", device="cuda")
+    return provider(made) == CUDA
 
 
 def zipped(bundle: Path, *, method: int = zipfile.ZIP_DEFLATED) -> Path:

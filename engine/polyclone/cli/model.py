@@ -1,4 +1,4 @@
-"""`polyclone model info|verify`: what a bundle says of itself, and whether it holds."""
+"""`polyclone model info|verify|bench|install`: what a bundle says of itself, whether it holds, and how fast it is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from polyclone.api import Model, load_model
-from polyclone.artifact import Bundle
+from polyclone.artifact import ENCODER, Bundle
 from polyclone.cli.exits import Exit
 from polyclone.cli.terminal import Terminal
+from polyclone.encode.judge import PairJudge
+from polyclone.encode.runtime import CPU, installed
 from polyclone.errors import ModelError
+from polyclone.extract import extract_snippet
+from polyclone.install import check_contents
 from polyclone.report.wording import language, printable
 
 _TRIAL = (
@@ -25,13 +29,19 @@ _TRIAL = (
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """Effect: reads the whole bundle and checks its digests; prints."""
+    """Effect: reads the whole bundle and checks its digests; prints. `install` writes a folder."""
+    if arguments.action == "install":
+        return _install(arguments, terminal)
     model = load_model(arguments.model, device=arguments.device)
     if arguments.action == "info":
-        rows = list(_rows(model))
-        width = max(len(name) for name, _ in rows)
-        terminal.emit("".join(f"{name:{width}}  {printable(value)}\n" for name, value in rows))
+        _table(_rows(model, arguments.device), terminal)
         return Exit.OK
+    if arguments.action == "bench":
+        from polyclone.bench import bench
+
+        _table(bench(model, arguments.functions), terminal)
+        return Exit.OK
+    check_contents(model.bundle, model.bundle.manifest.files)
     _try(model)
     manifest = model.bundle.manifest
     terminal.emit(
@@ -41,7 +51,29 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return Exit.OK
 
 
-def _rows(model: Model) -> Iterator[tuple[str, str]]:
+def _install(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    from polyclone.install import install
+
+    done = install(
+        arguments.file, into=arguments.into, signature=arguments.signature, public_key=arguments.public_key
+    )
+    manifest = done.bundle.manifest
+    said = "was there already" if done.already else "is installed"
+    terminal.emit(f"{printable(manifest.name)} {printable(manifest.version)} {said}: --model {done.path}\n")
+    if done.signed is None:
+        terminal.say(f"no signature was checked; SHA-256 of the file: {done.sha256}")
+    else:
+        terminal.say(f"signed: {done.signed}")
+    return Exit.OK
+
+
+def _table(rows: Iterator[tuple[str, str]], terminal: Terminal) -> None:
+    held = list(rows)
+    width = max(len(name) for name, _ in held)
+    terminal.emit("".join(f"{name:{width}}  {printable(value)}\n" for name, value in held))
+
+
+def _rows(model: Model, asked: str) -> Iterator[tuple[str, str]]:
     bundle = model.bundle
     manifest = bundle.manifest
     calibration = manifest.calibration
@@ -51,7 +83,16 @@ def _rows(model: Model) -> Iterator[tuple[str, str]]:
     yield "location", bundle.location
     yield "digest", bundle.digest
     yield "size", f"{_size(bundle) / 1e6:.1f} MB in {len(manifest.files)} files"
-    yield "provider", model.provider
+    yield "provider", model.provider + (" (cuda was asked for)" if asked == "cuda" and model.provider == CPU else "")
+    yield "runtime", ", ".join(f"{name} {version}" for name, version in installed().items()) or "not from a package"
+    yield "encoder", bundle.graph_name(ENCODER)
+    if manifest.llm is not None:
+        yield "language model", f"encoder: {manifest.llm.encoder}, prompts of version {manifest.llm.prompt_version}"
+        judge = manifest.llm.judge
+        if judge is not None:
+            least = f"from p = {judge.least_probability:g} on"
+            said = f"reads a pair as {judge.layout}, {judge.token_budget} tokens, {least}"
+            yield "judge", said
     yield "vector", f"{manifest.dimension} dimensions, {manifest.dense_width} of them dense"
     yield "token budget", f"{manifest.token_budget} a function"
     yield "too small", f"fewer than {manifest.min_atoms} atoms"
@@ -79,11 +120,11 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _size(bundle: Bundle) -> int:
-    return sum(len(bundle.read(name)) for name in bundle.manifest.files)
+    return sum(bundle.size(name) for name in bundle.manifest.files)
 
 
 def _try(model: Model) -> None:
-    """Run both graphs once. Raises `ModelError` if what comes out cannot be right."""
+    """Run every graph of this device once. Raises `ModelError` if what comes out cannot be right."""
     vectors = model.encode(_TRIAL)
     if vectors.shape != (len(_TRIAL), model.info.dimension):
         raise ModelError(f"{model.bundle.location}: the encoder gives vectors of another shape than promised.")
@@ -93,3 +134,10 @@ def _try(model: Model) -> None:
     forth, back = model.pair_probability([one, other], [other, one]).tolist()
     if not 0.0 <= forth <= 1.0 or forth != back:
         raise ModelError(f"{model.bundle.location}: the pair head gives {forth} one way and {back} the other.")
+    llm = model.bundle.manifest.llm
+    if llm is not None and llm.judge is not None:
+        units = [extract_snippet(*code).normalised for code in _TRIAL]
+        judge = PairJudge(model.bundle, device=model.bundle.device)
+        logits = judge.logits([(units[0], units[1]), (units[1], units[0])]).values
+        if logits[0] != logits[1]:
+            raise ModelError(f"{model.bundle.location}: the judge gives {logits[0]} one way, {logits[1]} the other.")
