@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
-from urllib.request import url2pathname
 
 
 def scheme_of(uri: str) -> str:
@@ -25,7 +24,8 @@ def path_of(uri: str) -> str | None:
         return None
     # What follows `?` and `#` is part of no file's path: in a name they arrive as %3F and %23.
     if os.name == "nt":
-        path = url2pathname(parts.path)
+        path = unquote(parts.path).replace("/", "\\")
+        path = path[1:] if path[2:3] == ":" else path  # `/c:/code` names a drive.
         return os.path.normpath(f"\\\\{unquote(parts.netloc)}{path}" if parts.netloc else path)
     if parts.netloc not in ("", "localhost"):
         return None
