@@ -13,12 +13,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --qui
 SUM := $(firstword $(shell cksum < pyproject.toml))
 BASE := $(VENV)/.base-$(SUM)
 FULL := $(VENV)/.full-$(SUM)
+# What the tests of the VS Code extension run and pack.
+POLYCLONE_SERVER := $(CURDIR)/$(BIN)/polyclone-server
+BUNDLE_PYTHON := $(CURDIR)/$(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint type fix build bench train-bundle clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  %-14s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  %-18s %s\n' "$$name" "$$what"; done
 
 demo: $(BASE) ## Find the clones in examples/ and show them side by side
 	$(BIN)/polyclone scan examples --show
@@ -49,7 +52,7 @@ train-bundle: $(FULL) ## Pack the trainer and its data for a machine with a GPU
 	$(BIN)/polyclone-distill bundle-trainer --data $(DATA) --out $(OUT)
 
 clean: ## Remove environment, caches and builds
-	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-transformers5 vscode-client/out vscode-client/dist vscode-client/node_modules dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polyclone needs Python 3.11 or newer")'
@@ -63,3 +66,7 @@ $(FULL): | $(BIN)/python
 	$(PIP) '$(TORCH)'
 	$(PIP) --editable '.[distill,export,dev]'
 	@touch $(BASE) $@
+
+include distill/demo.mk export/lanes.mk vscode-client/vscode.mk
+
+test-vscode vsix vsix-test pictures-vscode: $(FULL)

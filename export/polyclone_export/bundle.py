@@ -8,158 +8,115 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
-from numpy.typing import NDArray
 from polyclone.artifact import (
     BACKGROUND,
     CARD,
     ENCODER,
-    LEXICON,
+    HALF,
+    JUDGE,
+    LLM_TOKENIZER,
     MANIFEST,
     PAIR_HEAD,
-    TOKENIZER,
     Calibration,
+    Llm,
     Manifest,
     load_bundle,
 )
-from polyclone.encode.onnx import OnnxEncoder
+from polyclone.encode.prompts import PROMPT_VERSION
 from polyclone.errors import UsageError
 from polyclone.languages import LANGUAGES
 from polyclone.normalise import NORMALISER_VERSION
-from polyclone.tokenizer import Lexicon, Tokenizer, WordPiece
-from polyclone.values import ATOM_SEPARATOR
 from polyclone.verify import FEATURES
+from polyclone_distill.llm.saved import read_record
 from polyclone_distill.trainer.pair_head import PairHead, load_pair_head
-from polyclone_distill.trainer.run import load_encoder
 
+from . import llm
 from .card import model_card
-from .graphs import export_encoder, export_pair_head, quantise_int8
-from .parity import Sample, module_vectors, prove
+from .encoders import TOKEN_BUDGET, EncoderPart, load_part
+from .graphs import OPSET, export_pair_head, halve, quantise_int8
+from .judges import JudgePart, judge_part
+from .parity import ParityError, Record, Subject, prove, unproven
+from .samples import probes, read_reference, read_sample
+from .subjects import Task, head_subject, head_task, retrieval_task
+from .verdicts import compare_verdicts, near_pairs, pair_features
 
 log = logging.getLogger(__name__)
 
-TOKEN_BUDGET = 256
+__all__ = ["NEUTRAL", "TOKEN_BUDGET", "Recipe", "write_bundle"]
+
 #: A unit of fewer atoms is too small to judge: below, chance agreement is common.
 MIN_ATOMS = 20
-REFERENCE_UNITS = 512
 #: Stands in until a head is trained: probability rises with the cosine, and no precision is promised.
 NEUTRAL = Calibration(
     logits=(-6.0, 6.0), probabilities=(0.0025, 0.9975), precisions=((0.5, 0.5),), default_precision=0.5
 )
 
 
-def read_sample(prepared: Path, *, per_class: int = 5, classes: int = 80) -> Sample:
-    """Units of unseen tasks, of every language there is, for parity."""
-    rows = pq.read_table(prepared / "units.parquet", filters=[("split", "=", "valid"), ("role", "=", "program")])
-    chosen: dict[str, dict[str, str]] = {}
-    for row in rows.select(["class", "language", "normalised"]).to_pylist():
-        group = chosen.setdefault(row["class"], {})
-        group.setdefault(row["language"], row["normalised"])
-    units = [
-        (unit, name, language)
-        for name in sorted(chosen)[:classes]
-        for language, unit in sorted(chosen[name].items())[:per_class]
-    ]
-    return Sample(
-        units=tuple(u for u, _, _ in units),
-        classes=tuple(c for _, c, _ in units),
-        languages=tuple(language for _, _, language in units),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a bundle is made of. `encoder` is a compact encoder's file, or the folder of a language model's run."""
+
+    encoder: Path
+    prepared: Path
+    pair_head: Path | None = None
+    """Without one the bundle is provisional: to train one with."""
+    judge: Path | None = None
+    """The folder of a language model's run with a binary head."""
+    int8: bool = True
+    fp16: bool = False
+    """A second graph beside each, for a GPU."""
+    opset: int = OPSET
+    road: str = "dynamo"
+    """Of language models: one of `llm.ROADS`."""
+    name: str | None = None
+    version: str = "1"
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """`UsageError` for a part that is not there."""
+        parts = (self.encoder, self.prepared / "prepared.json", self.pair_head, self.judge)
+        missing = [path for path in parts if path is not None and not path.exists()]
+        if missing:
+            raise UsageError(f"{missing[0]} does not exist; run `polyclone-distill` to make it.")
+        if self.road not in llm.ROADS:
+            raise UsageError(f"Unknown road {self.road!r}; use {', '.join(llm.ROADS)}.")
+        for folder in (self.encoder, self.judge):
+            if folder is not None and folder.is_dir():
+                _check_versions(folder)
 
 
-def read_reference(prepared: Path, count: int = REFERENCE_UNITS) -> list[str]:
-    """Library functions of all languages in equal parts: the background against which a cosine is judged."""
-    rows = pq.read_table(
-        prepared / "units.parquet", columns=["task", "language", "normalised"], filters=[("role", "=", "function")]
-    ).to_pylist()
-    by_language: dict[str, list[str]] = {}
-    for row in rows:
-        if row["task"] is None and 32 <= row["normalised"].count(ATOM_SEPARATOR) <= 300:
-            by_language.setdefault(row["language"], []).append(row["normalised"])
-    rng = np.random.default_rng(17)
-    each = max(1, count // max(1, len(by_language)))
-    return [
-        units[i]
-        for _, units in sorted(by_language.items())
-        for i in sorted(rng.choice(len(units), min(each, len(units)), replace=False).tolist())
-    ]
-
-
-def write_bundle(
-    encoder_path: Path,
-    prepared: Path,
-    out: Path,
-    *,
-    pair_head_path: Path | None = None,
-    int8: bool = True,
-    name: str = "polyclone-compact",
-    version: str = "1",
-    metrics: dict[str, Any] | None = None,
-) -> Manifest:
-    """Exports, proves parity, writes and reloads. Without a pair head the bundle is provisional: to train one with.
+def write_bundle(recipe: Recipe, out: Path) -> Manifest:
+    """Exports, proves parity, writes and reloads.
 
     Effect: replaces the folder `out`, once everything has passed. Raises `ParityError`, `UsageError`.
     """
-    for path in (encoder_path, prepared / "prepared.json", *([pair_head_path] if pair_head_path else [])):
-        if not path.exists():
-            raise UsageError(f"{path} does not exist; run `polyclone-distill` to make it.")
+    recipe.check()
     if out.exists() and not (out / MANIFEST).exists() and any(out.iterdir()):
         raise UsageError(f"{out} holds something else than a bundle; give an empty or a new folder.")
-    encoder = load_encoder(encoder_path).eval()
-    texts = {file: (prepared / file).read_text("utf-8") for file in (TOKENIZER, LEXICON)}
-    tokenizer = Tokenizer(WordPiece.from_json(texts[TOKENIZER]), Lexicon.from_text(texts[LEXICON]), TOKEN_BUDGET)
-    sample = read_sample(prepared)
-    report = json.loads((prepared / "prepared.json").read_text("utf-8"))
+    sample = probes() + read_sample(recipe.prepared)
+    encoder = load_part(recipe.encoder, recipe.prepared, sample)
+    judge = judge_part(recipe.judge, sample) if recipe.judge else None
     with tempfile.TemporaryDirectory(dir=out.parent if out.parent.exists() else None) as folder:
         staging = Path(folder)
-        full = staging / "float32.onnx"
-        export_encoder(encoder, full)
-        expected = module_vectors(encoder, sample, tokenizer)
-        parity: dict[str, Any] = {"float32": prove(encoder, expected, full, sample, tokenizer, precision="float32")}
-        log.info("float32: %s", parity["float32"])
-        if int8:
-            quantise_int8(full, staging / ENCODER)
-            parity["int8"] = prove(encoder, expected, staging / ENCODER, sample, tokenizer, precision="int8")
-            log.info("int8: %s", parity["int8"])
-            full.unlink()
-        else:
-            full.rename(staging / ENCODER)
-        head, calibration, head_record = _head(pair_head_path)
-        export_pair_head(head, len(FEATURES), staging / PAIR_HEAD)
-        for file, text in texts.items():
-            (staging / file).write_text(text, "utf-8")
-        np.save(staging / BACKGROUND, np.zeros((2, encoder.dimension), np.float16), allow_pickle=False)
-        manifest = Manifest(
-            name=name if pair_head_path else f"{name}-provisional",
-            kind="compact",
-            version=version,
-            normaliser_version=NORMALISER_VERSION,
-            dimension=encoder.dimension,
-            dense_width=encoder.config.width,
-            token_budget=TOKEN_BUDGET,
-            languages=tuple(sorted(LANGUAGES)),
-            min_atoms=MIN_ATOMS,
-            pair_features=FEATURES,
-            calibration=calibration,
-            files={},
-            metrics={**(metrics or {}), **head_record},
-            parity=parity,
-            training={
-                "start": "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)",
-                "parameters": sum(p.numel() for p in encoder.parameters()),
-                "encoder": dataclasses.asdict(encoder.config),
-                "data": report,
-            },
-        )
+        parity = _write_graphs(staging, recipe, encoder, judge)
+        head, calibration, head_record = load_head(recipe.pair_head)
+        export_pair_head(head, len(FEATURES), staging / PAIR_HEAD, opset=recipe.opset)
+        _write_texts(staging, encoder, judge)
+        manifest = _manifest(recipe, encoder, judge, calibration, head_record)
+        _write_background(staging, recipe, encoder, manifest)
+        parity["pair_head"] = _prove_head(staging, encoder, head, calibration)
+        _compare(staging, encoder, parity)
+        manifest = dataclasses.replace(manifest, parity=parity)
         (staging / CARD).write_text(model_card(manifest), "utf-8")
-        _seal(staging, manifest)
-        np.save(staging / BACKGROUND, _reference_vectors(staging, prepared), allow_pickle=False)
-        manifest = _seal(staging, manifest)
+        manifest = seal(staging, manifest)
+        require_parity(manifest)
         load_bundle(staging)
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(staging, out)
@@ -167,7 +124,142 @@ def write_bundle(
     return manifest
 
 
-def _head(path: Path | None) -> tuple[PairHead, Calibration, dict[str, Any]]:
+def require_parity(manifest: Manifest) -> None:
+    """`ParityError` if any graph of a bundle is not, to the byte, one that was proven."""
+    open_questions = unproven(manifest.parity, manifest.files)
+    if open_questions:
+        raise ParityError(f"parity: nothing proves {', '.join(open_questions)}; the bundle is not written.")
+
+
+def _write_graphs(staging: Path, recipe: Recipe, encoder: EncoderPart, judge: JudgePart | None) -> dict[str, Any]:
+    """Effect: the graphs of encoder and judge in every precision; returns the records of their parity."""
+    task = retrieval_task(encoder.expected, encoder.sample, encoder.feed)
+    reads_text = encoder.kind == "llm"
+    parity = _precisions(staging, recipe, ENCODER, encoder.export, encoder.subject, task, has_roads=reads_text)
+    if judge is None:
+        return parity
+
+    def export(path: Path, road: str, opset: int) -> None:
+        llm.export_student(judge.student, path, road=road, opset=opset)
+
+    joint = judge.spec.layout == "joint"
+    found = _precisions(staging, recipe, JUDGE, export, judge.subject, judge.task, has_roads=joint)
+    return {**parity, **{f"judge_{precision}": record for precision, record in found.items()}}
+
+
+def _precisions(
+    staging: Path,
+    recipe: Recipe,
+    name: str,
+    export: Callable[[Path, str, int], None],
+    subject: Subject,
+    task: Task,
+    *,
+    has_roads: bool,
+) -> dict[str, Record]:
+    """Effect: writes `name`, and its half-precision twin if wanted. Each graph is proven before the next is made."""
+    full, other = staging / "float32.onnx", staging / "other.onnx"
+    both = has_roads and recipe.road == "both"
+    export(full, "dynamo" if both or not has_roads else recipe.road, recipe.opset)
+    parity = {"float32": prove(subject, full, precision="float32", task=task)}
+    log.info("%s in float32: %s", name, parity["float32"])
+    if both:
+        export(other, "optimum", recipe.opset)
+        parity["roads"] = llm.check_roads(subject, full, other)
+        other.unlink()
+    makers = {"int8": (quantise_int8, name), "fp16": (halve, HALF[name])}
+    for precision in [p for p, wanted in (("int8", recipe.int8), ("fp16", recipe.fp16)) if wanted]:
+        make, target = makers[precision]
+        make(full, staging / target)
+        parity[precision] = prove(subject, staging / target, precision=precision, task=task)
+        log.info("%s in %s: %s", name, precision, parity[precision])
+    if recipe.int8:
+        full.unlink()
+    else:
+        full.rename(staging / name)
+    return parity
+
+
+def _write_texts(staging: Path, encoder: EncoderPart, judge: JudgePart | None) -> None:
+    texts = dict(encoder.files)
+    if judge is not None:
+        known = texts.setdefault(LLM_TOKENIZER, judge.student.tokenizer)
+        if known != judge.student.tokenizer:
+            raise UsageError("Encoder and judge have different tokenizers; train both from one model.")
+    for file, text in texts.items():
+        (staging / file).write_text(text, "utf-8")
+
+
+def _write_background(staging: Path, recipe: Recipe, encoder: EncoderPart, manifest: Manifest) -> None:
+    """Effect: the vectors of the reference functions, by the very graph that the CPU runs; a sealed folder."""
+    vectors = encoder.vectors(staging / ENCODER, read_reference(recipe.prepared))
+    np.save(staging / BACKGROUND, vectors.astype(np.float16), allow_pickle=False)
+    (staging / CARD).write_text("", "utf-8")
+    seal(staging, manifest)
+
+
+def _prove_head(staging: Path, encoder: EncoderPart, head: PairHead, calibration: Calibration) -> Record:
+    bundle = load_bundle(staging)
+    left, right = near_pairs(encoder.expected, encoder.sample)
+    features = pair_features(bundle, encoder.expected, encoder.sample, left, right)
+    return prove(
+        head_subject(head, features),
+        staging / PAIR_HEAD,
+        precision="float32",
+        task=head_task(head, features, calibration),
+    )
+
+
+def _compare(staging: Path, encoder: EncoderPart, parity: dict[str, Any]) -> None:
+    """Effect: adds to each record of the encoder how many verdicts its graph changes."""
+    bundle = load_bundle(staging)
+    for precision in ("float32", "int8", "fp16"):
+        path = staging / (HALF[ENCODER] if precision == "fp16" else ENCODER)
+        record = parity.get(precision)
+        if record is None or record["sha256"] != _digest(path):
+            continue  # The float32 graph of a bundle in int8 is a step on the way; it is not in the bundle.
+        vectors = encoder.vectors(path, encoder.sample.units)
+        record["verdicts"] = compare_verdicts(bundle, encoder.sample, encoder.expected, vectors, precision)
+        log.info("verdicts in %s: %s", precision, record["verdicts"])
+
+
+def _manifest(
+    recipe: Recipe,
+    encoder: EncoderPart,
+    judge: JudgePart | None,
+    calibration: Calibration,
+    head_record: dict[str, Any],
+) -> Manifest:
+    kind = "llm" if judge is not None or encoder.kind == "llm" else "compact"
+    name = recipe.name or f"polyclone-{kind}"
+    measured = judge.precisions if judge else None
+    if measured is not None:
+        calibration = dataclasses.replace(calibration, precisions=measured[0], default_precision=measured[1])
+    provisional = recipe.pair_head is None and measured is None
+    training = {**encoder.training, "data": json.loads((recipe.prepared / "prepared.json").read_text("utf-8"))}
+    return Manifest(
+        name=f"{name}-provisional" if provisional else name,
+        kind=kind,
+        version=recipe.version,
+        normaliser_version=NORMALISER_VERSION,
+        dimension=encoder.dimension,
+        dense_width=encoder.dense_width,
+        token_budget=encoder.token_budget,
+        languages=tuple(sorted(LANGUAGES)),
+        min_atoms=MIN_ATOMS,
+        pair_features=FEATURES,
+        calibration=calibration,
+        files={},
+        metrics={**recipe.metrics, **head_record},
+        training={**training, "judge": judge.training} if judge else training,
+        llm=Llm(prompt_version=PROMPT_VERSION, encoder=encoder.kind, judge=judge.spec if judge else None)
+        if kind == "llm"
+        else None,
+    )
+
+
+def load_head(path: Path | None) -> tuple[PairHead, Calibration, dict[str, Any]]:
+    """A trained head with its calibration and metrics; without a path the neutral ones."""
     if path is None:
         head = PairHead(len(FEATURES), hidden=0)
         with torch.no_grad():
@@ -186,18 +278,26 @@ def _head(path: Path | None) -> tuple[PairHead, Calibration, dict[str, Any]]:
     return head, calibration, {"pair_head": record["metrics"]}
 
 
-def _reference_vectors(staging: Path, prepared: Path) -> NDArray[np.float16]:
-    encoder = OnnxEncoder(load_bundle(staging), threads=2)
-    return encoder.encode(read_reference(prepared)).vectors.astype(np.float16)
-
-
-def _seal(folder: Path, manifest: Manifest) -> Manifest:
+def seal(folder: Path, manifest: Manifest) -> Manifest:
     """Effect: writes the manifest with the digests of all files."""
-    files = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.iterdir())
-        if path.name != MANIFEST
-    }
+    files = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     sealed = dataclasses.replace(manifest, files=files)
     (folder / MANIFEST).write_text(sealed.to_json(), "utf-8")
     return sealed
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_versions(folder: Path) -> None:
+    record = read_record(folder)
+    for what, found, ours in (
+        ("normaliser", record.normaliser_version, NORMALISER_VERSION),
+        ("prompt", record.prompt_version, PROMPT_VERSION),
+    ):
+        if found != ours:
+            raise UsageError(
+                f"{folder} was trained with {what} version {found}, this polyclone has {ours}. Train it again."
+            )

@@ -6,11 +6,20 @@ from typing import Any
 
 from polyclone.artifact import Manifest
 
-_HEAD = """# {name} (version {version})
-
+_COMPACT = """\
 A bi-encoder for functions in fourteen programming languages and a pair head that judges whether two of them are
 clones across languages (Type 4: same behaviour, different code). Runs on the CPU through ONNX Runtime, offline.
+"""
 
+_LLM = """\
+A bundle with a language model: functions in fourteen programming languages become vectors, a pair head judges
+whether two of them are clones across languages (Type 4: same behaviour, different code){judge}.
+Runs through ONNX Runtime, offline, on the CPU or on CUDA. It needs the package `tokenizers`.
+"""
+
+_HEAD = """# {name} (version {version})
+
+{what}
 - **Languages**: {languages}
 - **Size**: {parameters:,} parameters; vectors of {dimension} dimensions ({dense} dense, {lexical} lexical);
   {budget} tokens of a function are read, a longer one loses its middle.
@@ -35,6 +44,7 @@ def model_card(manifest: Manifest) -> str:
     data: dict[str, Any] = manifest.training.get("data", {})
     lines = [
         _HEAD.format(
+            what=_what(manifest),
             name=manifest.name,
             version=manifest.version,
             languages=", ".join(manifest.languages),
@@ -63,6 +73,14 @@ def model_card(manifest: Manifest) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _what(manifest: Manifest) -> str:
+    if manifest.llm is None:
+        return _COMPACT
+    judge = manifest.llm.judge
+    verified = "" if judge is None else ", and a language model verifies the most probable pairs within a time budget"
+    return _LLM.format(judge=verified)
 
 
 def _flat(values: Any, prefix: str = "") -> list[str]:

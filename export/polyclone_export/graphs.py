@@ -1,57 +1,78 @@
-"""Torch modules → ONNX graphs, in float32 and int8. One file each, dynamic batch and sequence."""
+"""Torch modules → ONNX graphs, in float32, int8 and half precision. One file each, dynamic batch and length."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from polyclone.encode.onnx import INPUTS, OUTPUT
-from torch import nn
+from polyclone.errors import UsageError
+from torch import Tensor, nn
 
-#: From opset 23 on, graphs with more than one row load and then fail at run time.
+#: From opset 23 on, graphs with rotary embeddings load and then fail at run time for more than one row.
 OPSET = 20
+#: A protobuf message cannot be larger, and a bundle's graphs keep their weights inside, under one digest.
+MAX_GRAPH_BYTES = (2 << 30) - (1 << 20)
+
+Axes = dict[int, "torch.export.Dim"]
 
 
 def export_encoder(encoder: nn.Module, path: Path, *, opset: int = OPSET) -> None:
-    """Effect: writes the encoder with pooling, channels and normalisation inside the graph."""
+    """Effect: writes the compact encoder with pooling, channels and normalisation inside the graph."""
     batch, sequence, words = (torch.export.Dim(name) for name in ("batch", "sequence", "words"))
-    example = (
-        torch.ones(2, 24, dtype=torch.long),
-        torch.ones(2, 24, dtype=torch.long),
-        torch.ones(2, 12, dtype=torch.long),
-        torch.ones(2, 12, dtype=torch.float32),
-    )
+    example = (_ids(2, 24), _ids(2, 24), _ids(2, 12), torch.ones(2, 12, dtype=torch.float32))
     shapes = ({0: batch, 1: sequence}, {0: batch, 1: sequence}, {0: batch, 1: words}, {0: batch, 1: words})
-    _export(encoder, example, path, list(INPUTS), [OUTPUT], shapes, opset)
+    export_dynamo(encoder, example, path, INPUTS, OUTPUT, shapes, opset=opset)
 
 
 def export_pair_head(head: nn.Module, features: int, path: Path, *, opset: int = OPSET) -> None:
     """Effect: writes the pair head: features (n, f) → logit (n,)."""
     example = (torch.zeros(4, features),)
-    _export(head, example, path, ["features"], ["logit"], ({0: torch.export.Dim("pairs")},), opset)
+    export_dynamo(head, example, path, ("features",), "logit", ({0: torch.export.Dim("pairs")},), opset=opset)
 
 
-def _export(
+def export_text(module: nn.Module, path: Path, inputs: Sequence[str], output: str, *, opset: int = OPSET) -> None:
+    """Effect: writes a student that reads pairs of ids and mask: one pair of inputs, or two of unlike lengths."""
+    batch = torch.export.Dim("batch")
+    example: list[Tensor] = []
+    shapes: list[Axes] = []
+    for number, length in enumerate(range(9, 9 + len(inputs), 2)):
+        axes = {0: batch, 1: torch.export.Dim(("sequence", "right")[number])}
+        # Two tensors, never one twice: the exporter takes one object for one input and wires both to it.
+        example += [_ids(2, length), _ids(2, length)]
+        shapes += [axes, axes]
+    export_dynamo(module, tuple(example), path, inputs, output, tuple(shapes), opset=opset)
+
+
+def export_dynamo(
     module: nn.Module,
-    example: tuple[torch.Tensor, ...],
+    example: tuple[Tensor, ...],
     path: Path,
-    inputs: list[str],
-    outputs: list[str],
-    shapes: tuple[dict[int, torch.export.Dim], ...],
+    inputs: Sequence[str],
+    output: str,
+    shapes: tuple[Axes, ...],
+    *,
     opset: int,
 ) -> None:
+    """Effect: writes one graph with its weights inside, by `torch.export`. `UsageError` if it would be too large."""
+    weights = sum(value.numel() * value.element_size() for value in module.state_dict().values())
+    if weights > MAX_GRAPH_BYTES:
+        raise UsageError(
+            f"The module has {weights / 1e9:.1f} GB of weights; one file holds {MAX_GRAPH_BYTES / 1e9:.1f}."
+            " Distil into a smaller student."
+        )
     module.eval()
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         torch.onnx.export(
             module,
             example,
             str(path),
-            input_names=inputs,
-            output_names=outputs,
+            input_names=list(inputs),
+            output_names=[output],
             dynamic_shapes=shapes,
             opset_version=opset,
             dynamo=True,
@@ -61,26 +82,70 @@ def _export(
     strip(path)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Exporters say much that says nothing about the graph; what is wrong with one, parity finds."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "optimum", "onnxruntime", "root")]
+    before = [logger.level for logger in loggers]
+    manager = logging.getLogger().manager
+    disabled = manager.disable
+    for logger in loggers[:3]:
+        logger.setLevel(logging.ERROR)
+    manager.disable = max(disabled, logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        manager.disable = disabled
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
 def strip(path: Path) -> None:
-    """Effect: takes out what the exporter notes about its own run: stack traces, with paths of this machine."""
+    """Effect: takes out what the exporter notes about its own run: stack traces, with paths of this machine.
+
+    Shapes of inner values go too: some are stale after its own clean-up, and then quantisation refuses the graph.
+    """
     import onnx
 
     model = onnx.load(str(path))
-    for item in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+    del model.graph.value_info[:]
+    for item in (model, model.graph, *model.graph.node, *model.graph.initializer):
         item.ClearField("metadata_props")
         item.ClearField("doc_string")
     for item in (*model.graph.input, *model.graph.output):
         item.ClearField("metadata_props")
     del model.functions[:]
-    onnx.save(model, str(path))
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def quantise_int8(source: Path, target: Path) -> None:
     """Effect: writes the graph with int8 weights per channel; activations are scaled when it runs."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    logging.getLogger().manager.disable = logging.INFO
-    try:
+    with quiet():
         quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True)
-    finally:
-        logging.getLogger().manager.disable = logging.NOTSET
+
+
+#: Sums over many values and what follows them, which half precision rounds visibly; they cost little.
+_STAYS_FLOAT32 = ("ReduceSum", "ReduceMean", "ReduceL2", "LpNormalization", "Pow", "Sqrt", "Range")
+
+
+def halve(source: Path, target: Path) -> None:
+    """Effect: writes the graph in half precision for a GPU. What it reads and gives stays as it was."""
+    import onnx
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+
+    with quiet():
+        model = convert_float_to_float16(
+            onnx.load(str(source)),
+            keep_io_types=True,
+            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_STAYS_FLOAT32],
+        )
+    target.write_bytes(model.SerializeToString(deterministic=True))
+    strip(target)
+
+
+def _ids(rows: int, length: int) -> Tensor:
+    return torch.ones(rows, length, dtype=torch.long)

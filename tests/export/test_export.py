@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -10,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto
 from polyclone.api import scan
-from polyclone.artifact import BACKGROUND, CARD, ENCODER, MANIFEST, PAIR_HEAD, REQUIRED, load_bundle
+from polyclone.artifact import BACKGROUND, CARD, ENCODER, HALF, MANIFEST, PAIR_HEAD, REQUIRED, load_bundle
 from polyclone.encode.onnx import INPUTS, OUTPUT, session
 from polyclone.errors import UsageError
+from polyclone.install import install
 from polyclone.languages import LANGUAGES
 from polyclone.model import Model, load_model
 from polyclone.normalise import NORMALISER_VERSION
@@ -27,21 +28,45 @@ from polyclone.verify import FEATURES
 from polyclone_distill.trainer.model import Encoder, EncoderConfig
 from polyclone_distill.trainer.pair_head import PairHead, save_pair_head
 from polyclone_distill.trainer.run import pack
-from polyclone_export import bundle as bundling
-from polyclone_export.bundle import NEUTRAL, TOKEN_BUDGET, read_reference, read_sample, write_bundle
+from polyclone_export import encoders
+from polyclone_export.bundle import NEUTRAL, TOKEN_BUDGET, Recipe, load_head, require_parity, write_bundle
 from polyclone_export.card import model_card
 from polyclone_export.cli import main
-from polyclone_export.graphs import export_encoder, export_pair_head, quantise_int8
+from polyclone_export.graphs import export_encoder, export_pair_head, halve, quantise_int8
 from polyclone_export.parity import (
+    BOUNDS,
+    AxesError,
+    NamesError,
     ParityError,
-    Sample,
-    batches,
+    ShapesError,
+    TaskError,
+    ValuesError,
+    auc,
     check_task,
-    feeds,
-    module_vectors,
+    check_verdicts,
     prove,
     run_graph,
     run_torch,
+)
+from polyclone_export.samples import Sample, labelled_pairs, probes, read_reference, read_sample
+from polyclone_export.subjects import (
+    encoder_subject,
+    head_subject,
+    head_task,
+    module_vectors,
+    retrieval_task,
+    unit_feed,
+)
+from polyclone_export.verdicts import near_pairs
+from support.broken_graphs import (
+    disturb_a_table,
+    edit,
+    finish_with,
+    fix_an_axis,
+    ignore_the_mask,
+    lose_the_mask,
+    pool_the_maximum,
+    rename,
 )
 from support.polyglot import TOTAL_ABOVE, framed
 
@@ -81,16 +106,15 @@ def exported(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Export
     folder = tmp_path_factory.mktemp("exported")
     export_encoder(encoder, folder / "float32.onnx")
     tokenizer = Tokenizer(wordpiece, lexicon, TOKEN_BUDGET)
-    sample = read_sample(prepared)
-    return Exported(
-        encoder.eval(), folder / "float32.onnx", sample, tokenizer, module_vectors(encoder, sample, tokenizer)
-    )
+    sample = probes() + read_sample(prepared)
+    expected = module_vectors(encoder.eval(), sample.units, lambda units: unit_feed(units, tokenizer), INPUTS)
+    return Exported(encoder, folder / "float32.onnx", sample, tokenizer, expected)
 
 
 def proof(exported: Exported, path: Path, precision: str = "float32") -> dict[str, object]:
-    return dict(
-        prove(exported.encoder, exported.expected, path, exported.sample, exported.tokenizer, precision=precision)
-    )
+    subject = encoder_subject(exported.encoder, exported.sample, exported.tokenizer)
+    task = retrieval_task(exported.expected, exported.sample, lambda units: unit_feed(units, exported.tokenizer))
+    return dict(prove(subject, path, precision=precision, task=task))
 
 
 # --- parity ---
@@ -103,7 +127,9 @@ def test_the_graph_computes_what_the_module_computes(exported: Exported) -> None
     assert isinstance(values, dict) and isinstance(task, dict)
     assert values["least_cosine"] > 0.99999
     assert values["largest_difference"] < 1e-4
-    assert task["units"] == len(exported.sample.units) == 24
+    assert task["units"] == len(exported.sample.units) == 24 + len(probes().units)
+    assert values["cases"] == 10
+    assert record["sha256"] == hashlib.sha256(exported.path.read_bytes()).hexdigest()
     assert abs(task["module_mrr"] - task["graph_mrr"]) < 1e-3
     assert json.loads(json.dumps(record)) == record
 
@@ -115,8 +141,29 @@ def test_int8_is_near_and_smaller(exported: Exported, tmp_path: Path) -> None:
     assert isinstance(values, dict)
     assert 0.97 < values["least_cosine"] < 1.0
     assert (tmp_path / "int8.onnx").stat().st_size < 0.5 * exported.path.stat().st_size
-    with pytest.raises(ParityError, match=r"^values: "):
+    with pytest.raises(ValuesError, match=r"^values: "):
         proof(exported, tmp_path / "int8.onnx", "float32")
+
+
+def test_half_precision_is_near_and_half_the_size(exported: Exported, tmp_path: Path) -> None:
+    halve(exported.path, tmp_path / "half.onnx")
+    record = proof(exported, tmp_path / "half.onnx", "fp16")
+    values = record["values"]
+    assert isinstance(values, dict)
+    assert values["least_cosine"] > 0.999
+    assert 0 < values["largest_difference"] < 0.01
+    assert (tmp_path / "half.onnx").stat().st_size < 0.6 * exported.path.stat().st_size
+    session((tmp_path / "half.onnx").read_bytes(), "here")
+
+
+def test_padding_on_the_left_is_compared_too(exported: Exported) -> None:
+    subject = encoder_subject(exported.encoder, exported.sample, exported.tokenizer)
+    left = [case for case in subject.cases if case.name.endswith("padded on the left")]
+    assert len(left) == 4
+    assert sum((case.feed["attention_mask"][:, 0] == 0).any() for case in left) >= 3
+    longest = max(case.feed["input_ids"].shape[1] for case in subject.cases)
+    assert longest == TOKEN_BUDGET
+    assert min(case.feed["input_ids"].shape[1] for case in subject.cases) < TOKEN_BUDGET
 
 
 def test_any_batch_and_length(exported: Exported) -> None:
@@ -130,114 +177,27 @@ def test_any_batch_and_length(exported: Exported) -> None:
             "word_ids": chance.integers(0, exported.encoder.config.lexicon, (count, words)),
             "word_weights": chance.random((count, words), np.float32),
         }
-        found = run_graph(graph, feed)
-        np.testing.assert_allclose(found, run_torch(exported.encoder, feed), atol=1e-5)
+        found = run_graph(graph, feed, OUTPUT)
+        np.testing.assert_allclose(found, run_torch(exported.encoder, [feed[n] for n in INPUTS]), atol=1e-5)
 
 
 # --- broken graphs ---
 
 
-def edit(change: Callable[[ModelProto], None]) -> Callable[[Path, Path], None]:
-    def broken(source: Path, target: Path) -> None:
-        model = onnx.load(str(source))
-        change(model)
-        target.write_bytes(model.SerializeToString())
-
-    return broken
-
-
-def rename(old: str, new: str) -> Callable[[ModelProto], None]:
-    """Another name for an input or the output."""
-
-    def change(model: ModelProto) -> None:
-        for value in (*model.graph.input, *model.graph.output):
-            if value.name == old:
-                value.name = new
-        for node in model.graph.node:
-            for names in (node.input, node.output):
-                for position, name in enumerate(names):
-                    if name == old:
-                        names[position] = new
-
-    return change
-
-
-def pool_the_maximum(model: ModelProto) -> None:
-    """Instead of the sum of the tokens."""
-    (first, *_) = [node for node in model.graph.node if node.op_type == "ReduceSum"]
-    first.op_type = "ReduceMax"
-
-
-def ones_for_the_mask(model: ModelProto, like: str) -> None:
-    ones = [
-        helper.make_node("Shape", [like], ["mask_shape"]),
-        helper.make_node(
-            "ConstantOfShape", ["mask_shape"], ["ones"], value=numpy_helper.from_array(np.array([1], np.int64))
-        ),
-    ]
-    for node in model.graph.node:
-        for position, name in enumerate(node.input):
-            if name == "attention_mask":
-                node.input[position] = "ones"
-    for node in reversed(ones):
-        model.graph.node.insert(0, node)
-
-
-def ignore_the_mask(model: ModelProto) -> None:
-    ones_for_the_mask(model, "attention_mask")
-
-
-def lose_the_mask(model: ModelProto) -> None:
-    ones_for_the_mask(model, "input_ids")
-    (mask,) = [value for value in model.graph.input if value.name == "attention_mask"]
-    model.graph.input.remove(mask)
-
-
-def fix_an_axis(axis: int, size: int) -> Callable[[ModelProto], None]:
-    def change(model: ModelProto) -> None:
-        (ids,) = [value for value in model.graph.input if value.name == "input_ids"]
-        ids.type.tensor_type.shape.dim[axis].dim_value = size
-
-    return change
-
-
-def finish_with(kind: str, constant: np.ndarray) -> Callable[[ModelProto], None]:
-    """One more node behind the output."""
-
-    def change(model: ModelProto) -> None:
-        for node in model.graph.node:
-            for position, name in enumerate(node.output):
-                if name == OUTPUT:
-                    node.output[position] = "before"
-        model.graph.initializer.append(numpy_helper.from_array(constant, "extra"))
-        model.graph.node.append(helper.make_node(kind, ["before", "extra"], [OUTPUT]))
-        (output,) = model.graph.output
-        output.type.tensor_type.ClearField("shape")
-
-    return change
-
-
-def disturb_a_table(model: ModelProto) -> None:
-    tables = [t for t in model.graph.initializer if len(t.dims) == 2 and t.dims[1] == 16]
-    (table,) = tables
-    noise = np.random.default_rng(0).standard_normal(tuple(table.dims)).astype(np.float32)
-    table.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(table) + 0.2 * noise, table.name))
-
-
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "step", "message"),
     [
-        (rename(OUTPUT, "vectors"), r"^names: the graph reads .* and gives \['vectors'\]"),
-        (rename("word_ids", "words"), r"^names: .*'words'"),
-        (lose_the_mask, r"^names: "),
-        (fix_an_axis(1, 24), r"^axes: input_ids\['\w+', 24\] should have a dynamic batch and length"),
-        (fix_an_axis(0, 2), r"^axes: input_ids\[2, "),
-        (finish_with("Reshape", np.array([2, 48])), r"^shapes: the graph fails at batch × tokens \(1, "),
-        (finish_with("Unsqueeze", np.array([1])), r"^shapes: \(1, 1, 48\) for a batch of 1; expected \(1, 48\)"),
-        (pool_the_maximum, r"^values: cosine 0\.\d+ at "),
-        (ignore_the_mask, r"^values: cosine 0\.\d+ at \d+ × \d+ tokens, row \d+; at least 0\.99999 is required"),
-        (disturb_a_table, r"^values: "),
-        (finish_with("Mul", np.array(-1.0, np.float32)), r"^values: cosine -1\.0"),
+        (rename(OUTPUT, "vectors"), NamesError, r"^names: the graph reads .* and gives \['vectors'\]"),
+        (rename("word_ids", "words"), NamesError, r"^names: .*'words'"),
+        (lose_the_mask, NamesError, r"^names: "),
+        (fix_an_axis(1, 24), AxesError, r"^axes: input_ids\['\w+', 24\] should have a dynamic batch and length"),
+        (fix_an_axis(0, 2), AxesError, r"^axes: input_ids\[2, "),
+        (finish_with("Reshape", np.array([2, 48])), ShapesError, r"^shapes: the graph fails at input_ids 1×"),
+        (finish_with("Unsqueeze", np.array([1])), ShapesError, r"^shapes: \(1, 1, 48\) for .*; expected \(1, 48\)"),
+        (pool_the_maximum, ValuesError, r"^values: cosine 0\.\d+ at "),
+        (ignore_the_mask, ValuesError, r"^values: cosine 0\.\d+ at .*padded.*, row \d+; at least 0\.99999"),
+        (disturb_a_table, ValuesError, r"^values: "),
+        (finish_with("Mul", np.array(-1.0, np.float32)), ValuesError, r"^values: cosine -1\.0"),
     ],
     ids=[
         "another output",
@@ -254,10 +214,10 @@ def disturb_a_table(model: ModelProto) -> None:
     ],
 )
 def test_a_broken_graph_is_caught_by_name(
-    change: Callable[[ModelProto], None], message: str, exported: Exported, tmp_path: Path
+    change: Callable[[ModelProto], None], step: type[ParityError], message: str, exported: Exported, tmp_path: Path
 ) -> None:
     edit(change)(exported.path, tmp_path / "broken.onnx")
-    with pytest.raises(ParityError, match=message):
+    with pytest.raises(step, match=message):
         proof(exported, tmp_path / "broken.onnx")
 
 
@@ -265,10 +225,11 @@ def test_an_effectless_mask_is_only_seen_in_a_padded_batch(exported: Exported, t
     """That is why units are compared alone and together, short and long."""
     edit(ignore_the_mask)(exported.path, tmp_path / "broken.onnx")
     graph = session((tmp_path / "broken.onnx").read_bytes(), "here")
-    alone = feeds(exported.sample.units[:1], exported.tokenizer)
-    np.testing.assert_allclose(run_graph(graph, alone), run_torch(exported.encoder, alone), atol=1e-5)
-    sizes = [len({len(exported.tokenizer.ids(u.split(ATOM_SEPARATOR))[0]) for u in batch}) for batch in
-             batches(exported.sample.units)]  # fmt: skip
+    alone = unit_feed(exported.sample.units[:1], exported.tokenizer)
+    expected = run_torch(exported.encoder, [alone[name] for name in INPUTS])
+    np.testing.assert_allclose(run_graph(graph, alone, OUTPUT), expected, atol=1e-5)
+    cases = encoder_subject(exported.encoder, exported.sample, exported.tokenizer).cases
+    sizes = [len(set(case.feed["attention_mask"].sum(1).tolist())) for case in cases]
     assert min(sizes) == 1
     assert max(sizes) > 3
 
@@ -277,49 +238,105 @@ def test_a_graph_that_ranks_worse_fails_the_task(exported: Exported) -> None:
     class Shuffled:
         """Answers with vectors that have nothing to do with the units."""
 
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
         def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
             vector = np.random.default_rng(int(feed["input_ids"].sum())).standard_normal((1, 48))
             return [(vector / np.linalg.norm(vector)).astype(np.float32)]
 
-    with pytest.raises(ParityError, match=r"^task: MRR falls from 1\.0000 to 0\.\d+; at most 0\.01 may be lost"):
-        check_task(exported.expected, Shuffled(), exported.sample, exported.tokenizer, most_loss=0.01)
+    task = retrieval_task(exported.expected, exported.sample, lambda units: unit_feed(units, exported.tokenizer))
+    with pytest.raises(TaskError, match=r"^task: MRR falls from 0\.\d+ to 0\.\d+; at most 0\.01 may be lost"):
+        task(Shuffled(), BOUNDS["int8"])
+
+
+def test_a_figure_that_is_no_number_fails_the_task() -> None:
+    with pytest.raises(TaskError, match="falls from nan"):
+        check_task("MRR", float("nan"), float("nan"), BOUNDS["float32"])
+
+
+def test_verdicts_that_change_are_counted_and_bounded() -> None:
+    before = np.arange(200) < 80
+    after = before.copy()
+    after[79:82] = [False, True, True]
+    assert check_verdicts(before, after, BOUNDS["int8"]) == {"pairs": 200, "clones": 80, "changed": 3}
+    with pytest.raises(TaskError, match=r"^task: 3 of 200 verdicts change at the threshold; at most 0\.2% may"):
+        check_verdicts(before, after, BOUNDS["float32"])
 
 
 def test_feeds_are_padded_as_the_engine_would_frame_them(exported: Exported) -> None:
     units = exported.sample.units[:3]
-    feed = feeds(units, exported.tokenizer)
-    assert set(feed) == set(INPUTS)
-    for row, unit in enumerate(units):
-        atoms = unit.split(ATOM_SEPARATOR)
-        ids, _ = exported.tokenizer.ids(atoms)
-        bag = exported.tokenizer.bag(atoms)
-        assert feed["input_ids"][row, : len(ids)].tolist() == ids.tolist()
-        assert feed["attention_mask"][row].sum() == len(ids)
-        assert feed["word_ids"][row, : len(bag.ids)].tolist() == bag.ids.tolist()
-        assert not feed["word_weights"][row, len(bag.ids) :].any()
+    for left in (False, True):
+        feed = unit_feed(units, exported.tokenizer, left)
+        assert set(feed) == set(INPUTS)
+        for row, unit in enumerate(units):
+            atoms = unit.split(ATOM_SEPARATOR)
+            ids, _ = exported.tokenizer.ids(atoms)
+            bag = exported.tokenizer.bag(atoms)
+            kept = feed["input_ids"][row][feed["attention_mask"][row] == 1]
+            assert kept.tolist() == ids.tolist()
+            assert feed["word_ids"][row, : len(bag.ids)].tolist() == bag.ids.tolist()
+            assert not feed["word_weights"][row, len(bag.ids) :].any()
+
+
+def test_the_area_under_the_curve() -> None:
+    positive = np.array([True, True, False, False])
+    assert auc(np.array([4.0, 3.0, 2.0, 1.0], np.float32), positive) == 1.0
+    assert auc(np.array([1.0, 3.0, 2.0, 4.0], np.float32), positive) == 0.25
+    assert auc(np.array([1.0, 1.0, 1.0, 1.0], np.float32), positive) == 0.5
+    assert auc(np.array([1.0, 2.0], np.float32), np.array([True, True])) == 1.0
 
 
 # --- pair heads ---
 
 
-def test_the_head_s_graph_computes_what_the_head_computes(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> tuple[PairHead, Path, np.ndarray]:
+    """A head, its graph, and features of a few made-up pairs."""
     torch.manual_seed(1)
-    head = PairHead(len(FEATURES), hidden=6)
-    head.mean.copy_(torch.randn(len(FEATURES)))
-    head.scale.copy_(torch.rand(len(FEATURES)) + 0.5)
-    export_pair_head(head, len(FEATURES), tmp_path / "head.onnx")
-    graph = session((tmp_path / "head.onnx").read_bytes(), "here")
-    for count in (1, 5, 256):
-        features = 5 * np.random.default_rng(count).standard_normal((count, len(FEATURES))).astype(np.float32)
-        (found,) = graph.run(["logit"], {"features": features})
-        with torch.no_grad():
-            expected = head(torch.from_numpy(features)).numpy()
-        assert found.shape == expected.shape
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+    made = PairHead(len(FEATURES), hidden=6)
+    made.mean.copy_(torch.randn(len(FEATURES)))
+    made.scale.copy_(torch.rand(len(FEATURES)) + 0.5)
+    path = tmp_path_factory.mktemp("head") / "head.onnx"
+    export_pair_head(made, len(FEATURES), path)
+    return made.eval(), path, np.random.default_rng(3).random((40, len(FEATURES)), np.float32)
+
+
+def test_the_head_s_graph_computes_what_the_head_computes(head: tuple[PairHead, Path, np.ndarray]) -> None:
+    module, path, features = head
+    record = prove(
+        head_subject(module, features), path, precision="float32", task=head_task(module, features, NEUTRAL)
+    )
+    assert record["values"]["cases"] == 4
+    assert record["values"]["largest_difference"] < 1e-4
+    assert record["task"]["verdicts"]["changed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "step"),
+    [
+        (rename("logit", "score"), NamesError),
+        (rename("features", "facts"), NamesError),
+        (finish_with("Reshape", np.array([1]), "logit"), ShapesError),
+        (finish_with("Mul", np.array(2.0, np.float32), "logit"), ValuesError),
+    ],
+    ids=["another output", "another input", "one pair only", "twice the logit"],
+)
+def test_a_broken_head_is_caught_by_name(
+    change: Callable[[ModelProto], None], step: type[ParityError], head: tuple[PairHead, Path, np.ndarray],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    module, path, features = head
+    edit(change)(path, tmp_path / "broken.onnx")
+    with pytest.raises(step):
+        prove(
+            head_subject(module, features), tmp_path / "broken.onnx", precision="float32",
+            task=head_task(module, features, NEUTRAL),
+        )  # fmt: skip
 
 
 def test_without_a_head_the_probability_rises_with_the_cosine() -> None:
-    head, calibration, record = bundling._head(None)
+    head, calibration, record = load_head(None)
     features = torch.zeros(3, len(FEATURES))
     features[:, 0] = torch.tensor([0.2, 0.6, 0.95])
     with torch.no_grad():
@@ -331,6 +348,33 @@ def test_without_a_head_the_probability_rises_with_the_cosine() -> None:
 
 
 # --- samples ---
+
+
+def test_the_probes_are_of_all_languages() -> None:
+    sample = probes()
+    for name in ("binary search", "check digit", "run lengths", "all"):
+        found = [i for i, label in enumerate(sample.classes) if label == f"probe/{name}"]
+        assert sorted(sample.languages[i] for i in found) == sorted(LANGUAGES)
+        assert all(sample.units[i].count(ATOM_SEPARATOR) >= 25 for i in found)
+    assert len(set(sample.units)) == len(sample.units)
+
+
+def test_labelled_pairs_are_half_and_half() -> None:
+    sample = probes()
+    pairs, same = labelled_pairs(sample, most=40)
+    assert (len(pairs), int(same.sum())) == (40, 20)
+    assert labelled_pairs(sample, most=40)[0] == pairs
+    place = {unit: i for i, unit in enumerate(sample.units)}
+    for (a, b), one in zip(pairs, same.tolist(), strict=True):
+        assert (sample.classes[place[a]] == sample.classes[place[b]]) == one
+        assert sample.languages[place[a]] != sample.languages[place[b]]
+
+
+def test_near_pairs_are_those_of_a_search() -> None:
+    sample = Sample(units=("a", "b", "c", "d"), classes=("x",) * 4, languages=("go", "go", "c", "php"))
+    vectors = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], np.float32)
+    left, right = near_pairs(vectors, sample)
+    assert list(zip(left.tolist(), right.tolist(), strict=True)) == [(0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
 
 
 def test_the_sample_is_of_unseen_exercises(prepared: Path) -> None:
@@ -366,14 +410,15 @@ def written(exported: Exported, prepared: Path, tmp_path_factory: pytest.TempPat
     (folder / "out").mkdir()
     (folder / "out" / "of an older bundle").touch()
     (folder / "out" / MANIFEST).touch()
-    write_bundle(
-        folder / "best.pt",
-        prepared,
-        folder / "out",
-        pair_head_path=folder / "head.pt",
+    recipe = Recipe(
+        encoder=folder / "best.pt",
+        prepared=prepared,
+        pair_head=folder / "head.pt",
         version="7",
+        fp16=True,
         metrics={"pool": {"mrr": 0.25}},
     )
+    write_bundle(recipe, folder / "out")
     return folder / "out"
 
 
@@ -383,7 +428,7 @@ def loaded(written: Path) -> Model:
 
 
 def test_a_written_bundle_is_complete(written: Path, exported: Exported, prepared: Path) -> None:
-    assert {path.name for path in written.iterdir()} == {MANIFEST, *REQUIRED}
+    assert {path.name for path in written.iterdir()} == {MANIFEST, *REQUIRED, HALF[ENCODER]}
     assert [path.name for path in written.parent.iterdir() if path.is_dir()] == ["out"]  # Nothing is left behind.
     manifest = load_bundle(written).manifest
     assert (manifest.name, manifest.kind, manifest.version) == ("polyclone-compact", "compact", "7")
@@ -392,7 +437,13 @@ def test_a_written_bundle_is_complete(written: Path, exported: Exported, prepare
     assert manifest.languages == tuple(sorted(LANGUAGES))
     assert manifest.pair_features == FEATURES
     assert manifest.calibration.threshold() == 0.4
-    assert set(manifest.parity) == {"float32", "int8"}
+    assert set(manifest.parity) == {"float32", "int8", "fp16", "pair_head"}
+    proven = {record["sha256"] for record in manifest.parity.values()}
+    assert {digest for name, digest in manifest.files.items() if name.endswith(".onnx")} <= proven
+    for precision in ("int8", "fp16"):
+        verdicts = manifest.parity[precision]["verdicts"]
+        assert verdicts["pairs"] > 50
+        assert verdicts["changed"] <= BOUNDS[precision].most_changed * verdicts["pairs"]
     assert manifest.metrics == {"pool": {"mrr": 0.25}, "pair_head": {"average_precision": 0.5}}
     assert manifest.training["parameters"] == sum(p.numel() for p in exported.encoder.parameters())
     assert manifest.training["data"] == json.loads((prepared / "prepared.json").read_text("utf-8"))
@@ -443,7 +494,9 @@ def test_what_is_missing_is_told(missing: str, written: Path, prepared: Path, tm
     paths = {"encoder": written.parent / "best.pt", "data": prepared, "head": written.parent / "head.pt"}
     paths[missing] = tmp_path / "nowhere"
     with pytest.raises(UsageError, match=r"nowhere.* does not exist; run `polyclone-distill` to make it"):
-        write_bundle(paths["encoder"], paths["data"], tmp_path / "out", pair_head_path=paths["head"])
+        write_bundle(
+            Recipe(encoder=paths["encoder"], prepared=paths["data"], pair_head=paths["head"]), tmp_path / "out"
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -454,7 +507,7 @@ def test_without_parity_nothing_is_replaced(
     shutil.copytree(written, tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     broken = edit(pool_the_maximum)
-    monkeypatch.setattr(bundling, "export_encoder", lambda encoder, path: broken(exported.path, path))
+    monkeypatch.setattr(encoders, "export_encoder", lambda encoder, path, opset: broken(exported.path, path))
     options = ["--encoder", written.parent / "best.pt", "--data", prepared, "--out", tmp_path / "out"]
     assert main(["bundle", *map(str, options)]) == 2
     out, err = capsys.readouterr()
@@ -468,27 +521,62 @@ def test_the_command_writes_a_provisional_bundle(
     exported: Exported, written: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(bundling, "export_encoder", lambda encoder, path: shutil.copy(exported.path, path))
-    monkeypatch.setattr(
-        bundling, "export_pair_head", lambda head, features, path: shutil.copy(written / PAIR_HEAD, path)
-    )
+    monkeypatch.setattr(encoders, "export_encoder", lambda encoder, path, opset: shutil.copy(exported.path, path))
     options = ["--encoder", written.parent / "best.pt", "--data", prepared, "--out", tmp_path / "out", "--no-int8"]
     assert main(["bundle", *map(str, options)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["name"] == "polyclone-compact-provisional"
-    assert set(told["parity"]) == {"float32"}
+    assert set(told["parity"]) == {"float32", "pair_head"}
     assert told["bytes"] == sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
     made = load_bundle(tmp_path / "out")
     assert made.manifest.calibration == NEUTRAL
     assert made.read(ENCODER) == exported.path.read_bytes()
     again = tmp_path / "again"
     assert main(["bundle", *map(str, options[:-2]), str(again), "--no-int8"]) == 0
-    for name in (MANIFEST, BACKGROUND):
+    for name in (MANIFEST, BACKGROUND, PAIR_HEAD):
         assert (again / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_a_graph_that_nobody_proved_is_not_written(written: Path) -> None:
+    manifest = load_bundle(written).manifest
+    require_parity(manifest)
+    files = {**manifest.files, ENCODER: "0" * 64}
+    with pytest.raises(ParityError, match=r"nothing proves encoder\.onnx; the bundle is not written"):
+        require_parity(dataclasses.replace(manifest, files=files))
+    without = {name: record for name, record in manifest.parity.items() if name != "pair_head"}
+    with pytest.raises(ParityError, match=r"nothing proves pair_head\.onnx"):
+        require_parity(dataclasses.replace(manifest, parity=without))
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(written: Path, prepared: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError, match="holds something else than a bundle"):
-        write_bundle(written.parent / "best.pt", prepared, tmp_path)
+        write_bundle(Recipe(encoder=written.parent / "best.pt", prepared=prepared), tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+# --- sharing ---
+
+
+def test_a_bundle_is_packed_to_the_same_bytes(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = shutil.copytree(written, tmp_path / "again", copy_function=shutil.copyfile)
+    for folder, name in ((written, "one.zip"), (again, "other.zip")):
+        assert main(["pack", str(folder), "--out", str(tmp_path / name)]) == 0
+        digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        assert capsys.readouterr().out == f"{digest}  {tmp_path / name}\n"
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "other.zip").read_bytes()
+    done = install(tmp_path / "one.zip", into=tmp_path / "models")
+    assert done.bundle.digest == load_bundle(written).digest
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_damaged_bundle_is_not_packed(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = shutil.copytree(written, tmp_path / "broken")
+    (broken / CARD).write_text("changed", "utf-8")
+    assert main(["pack", str(broken), "--out", str(tmp_path / "x.zip")]) == 2
+    assert "MODEL_CARD.md has digest" in capsys.readouterr().err
+    assert main(["pack", str(tmp_path / "nowhere"), "--out", str(tmp_path / "x.zip")]) == 2
+    assert "is not the folder of a bundle" in capsys.readouterr().err
+    assert not (tmp_path / "x.zip").exists()

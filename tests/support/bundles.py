@@ -184,13 +184,15 @@ def contents() -> dict[str, bytes]:
     }
 
 
-def tiny_bundle(folder: Path, *, files: Mapping[str, bytes] | None = None, **changes: Any) -> Path:
-    """A bundle in `folder / "bundle"`. `files` replace or add contents, with digests that fit; `changes` replace
-    fields of the manifest as it is written, whatever they are, and None removes one.
+def tiny_bundle(
+    folder: Path, *, files: Mapping[str, bytes] | None = None, without: tuple[str, ...] = (), **changes: Any
+) -> Path:
+    """A bundle in `folder / "bundle"`. `files` replace or add contents, with digests that fit, `without` leaves some
+    out; `changes` replace fields of the manifest as it is written, whatever they are, and None removes one.
     """
     out = folder / "bundle"
     out.mkdir(parents=True)
-    held = {**contents(), **(files or {})}
+    held = {name: content for name, content in {**contents(), **(files or {})}.items() if name not in without}
     manifest = Manifest(
         name="tiny",
         kind="compact",
@@ -306,7 +308,10 @@ def llm_bundle(
     if judge is not None:
         more[JUDGE] = judge_graph(judge["layout"])
     described = {"prompt_version": PROMPT_VERSION, "encoder": encoder, "judge": dict(judge) if judge else None}
-    return tiny_bundle(folder, files={**more, **(files or {})}, **{"kind": "llm", "llm": described, **changes})
+    without = (TOKENIZER,) if encoder == "llm" else ()
+    return tiny_bundle(
+        folder, files={**more, **(files or {})}, without=without, **{"kind": "llm", "llm": described, **changes}
+    )
 
 
 @cache

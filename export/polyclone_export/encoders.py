@@ -1,0 +1,132 @@
+"""The encoder of a bundle, whichever kind it is: what export, parity and manifest need of it, in one value."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from polyclone.artifact import LEXICON, LLM_TOKENIZER, TOKENIZER
+from polyclone.encode.onnx import OUTPUT
+from polyclone.encode.prompts import PromptTokenizer
+from polyclone.encode.runtime import Feed, session
+from polyclone.errors import UsageError
+from polyclone.tokenizer import Lexicon, Tokenizer, WordPiece
+from polyclone_distill.llm.saved import load_student
+from polyclone_distill.trainer.run import load_encoder
+from torch import nn
+
+from . import llm
+from .graphs import OPSET, export_encoder
+from .parity import Subject, run_graph
+from .samples import Sample
+from .subjects import embedder_subject, encoder_subject, module_vectors, text_feed, unit_feed
+
+TOKEN_BUDGET = 256
+MINILM = "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)"
+#: Integer products of codes are exact in float32 up to here.
+MAX_DIMENSION = 1040
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncoderPart:
+    """An encoder with its sample. `files` are texts that the bundle takes over; `training` is for the manifest."""
+
+    kind: str
+    """`compact` or `llm`."""
+    module: nn.Module
+    dimension: int
+    dense_width: int
+    token_budget: int
+    sample: Sample
+    subject: Subject
+    feed: Callable[[Sequence[str]], Feed]
+    export: Callable[[Path, str, int], None]
+    """(path, road, opset). Effect: writes the float32 graph."""
+    files: dict[str, str]
+    training: dict[str, Any]
+
+    @cached_property
+    def expected(self) -> NDArray[np.float32]:
+        """The module's vectors of the sample, float32 (n, d)."""
+        return module_vectors(self.module, self.sample.units, self.feed, self.subject.inputs)
+
+    def vectors(self, path: Path, units: Sequence[str]) -> NDArray[np.float32]:
+        """A graph's vectors of the units, each unit alone as in use, float32 (n, d)."""
+        graph = session(path.read_bytes(), str(path))
+        return np.concatenate([run_graph(graph, self.feed([unit]), OUTPUT) for unit in units])
+
+
+def compact_part(path: Path, prepared: Path, sample: Sample) -> EncoderPart:
+    """An encoder that `polyclone-distill` trained, from its `best.pt`."""
+    encoder = load_encoder(path).eval()
+    texts = {file: (prepared / file).read_text("utf-8") for file in (TOKENIZER, LEXICON)}
+    tokenizer = Tokenizer(WordPiece.from_json(texts[TOKENIZER]), Lexicon.from_text(texts[LEXICON]), TOKEN_BUDGET)
+
+    def export(path: Path, road: str, opset: int) -> None:
+        export_encoder(encoder, path, opset=opset)
+
+    return EncoderPart(
+        kind="compact",
+        module=encoder,
+        dimension=encoder.dimension,
+        dense_width=encoder.config.width,
+        token_budget=TOKEN_BUDGET,
+        sample=sample,
+        subject=encoder_subject(encoder, sample, tokenizer),
+        feed=lambda units: unit_feed(units, tokenizer),
+        export=export,
+        files=texts,
+        training={
+            "start": MINILM if encoder.config.architecture == "minilm" else "random weights",
+            "parameters": sum(p.numel() for p in encoder.parameters()),
+            "encoder": dataclasses.asdict(encoder.config),
+        },
+    )
+
+
+def contrastive_part(folder: Path, prepared: Path, sample: Sample) -> EncoderPart:
+    """A language model with a contrastive head, from the folder of its run."""
+    student = load_student(folder)
+    record = student.record
+    if record.head != "contrastive":
+        raise UsageError(f"{folder} has a {record.head} head, which gives no vectors; give it as --judge.")
+    assert record.dimension is not None
+    if record.dimension > MAX_DIMENSION:
+        raise UsageError(
+            f"{folder} gives vectors of {record.dimension} dimensions; search compares up to {MAX_DIMENSION}. Train a"
+            " head that projects to fewer."
+        )
+    tokenizer = PromptTokenizer(student.tokenizer, record.token_budget, str(folder))
+    # The lexicon still says which words are rare; the pair head weighs shared words by it.
+    texts = {LLM_TOKENIZER: student.tokenizer, LEXICON: (prepared / LEXICON).read_text("utf-8")}
+    return EncoderPart(
+        kind="llm",
+        module=student.module,
+        dimension=record.dimension,
+        dense_width=record.dimension,
+        token_budget=record.token_budget,
+        sample=sample,
+        subject=embedder_subject(student, sample, tokenizer),
+        feed=lambda units: text_feed(units, tokenizer),
+        export=lambda path, road, opset: llm.export_student(student, path, road=road, opset=opset),
+        files=texts,
+        training={
+            "start": record.start,
+            "parameters": sum(p.numel() for p in student.module.parameters()),
+            "encoder": {"architecture": student.architecture, "head": record.head, "metrics": dict(record.metrics)},
+        },
+    )
+
+
+def load_part(path: Path, prepared: Path, sample: Sample) -> EncoderPart:
+    """A compact encoder from a file, a language model from a folder."""
+    return contrastive_part(path, prepared, sample) if path.is_dir() else compact_part(path, prepared, sample)
+
+
+__all__ = ["OPSET", "TOKEN_BUDGET", "EncoderPart", "compact_part", "contrastive_part", "load_part"]
