@@ -124,7 +124,7 @@ RESERVED: Mapping[str, frozenset[str]] = {
         " else elseif enddeclare endfor endforeach endif endswitch endwhile enum extends false FALSE final finally"
         " fn for foreach function global goto if implements include include_once instanceof insteadof interface"
         " match namespace new null NULL or parent print private protected public readonly require require_once"
-        " return self static switch throw trait true TRUE try unset use var void while xor yield",
+        " return self static switch this throw trait true TRUE try unset use var void while xor yield",
     }.items()
 }
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from polyclone.keywords import OVERRIDES, RESERVED, SHARED, TYPES
 from polyclone.values import ATOM_SEPARATOR
 
-NORMALISER_VERSION = 1
+NORMALISER_VERSION = 2
 
 #: Longest string content that an atom keeps, in characters; the rest does not count towards identity.
 MAX_STRING = 240
@@ -36,22 +36,32 @@ class Region(NamedTuple):
     kind: str
 
 
-_TOKEN = re.compile(
-    rb"""
+_TOKEN = rb"""
     (?P<number>
         0[xX][0-9a-fA-F_]+ | 0[bB][01_]+ | 0[oO][0-7_]+
       | (?:\d[\d_']*)(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)? | \.\d[\d_]*(?:[eE][+-]?\d+)?
     )[A-Za-z_]*[0-9]*
   | (?P<lifetime>'[A-Za-z_]\w*)
-  | [$@]*(?P<word>[A-Za-z_\x80-\xff][\w\x80-\xff]*(?:[?!](?![=\w(]|\s*:))?)(?P<call>\s*!?\s*\()?
+  | [$@]*(?P<word>[A-Za-z_\x80-\xff][\w\x80-\xff]*%s)%s(?P<call>\s*!?\s*\()?
   | (?P<operator>
         <=>|===|!==|\*\*=|<<=|>>>=|>>=|>>>|\?\?=|&&=|\|\|=|//=|\.\.\.|\.\.=|\.\.<
-      | \+\+|--|&&|\|\||==|!=|<=|>=|<<|>>|\+=|-=|\*=|/=|%=|&=|\|=|\^=|:=|->|=>|<-|\*\*|//|\?\?|\?\.|\?:|::|\.\.|=~|!!
-      | [-+*/%<>=!&|^~?\[]
+      | \+\+|--|&&|\|\||==|!=|<=|>=|<<|>>|\+=|-=|\*=|/=|%%=|&=|\|=|\^=|:=|->|=>|<-|\*\*|//|\?\?|\?\.|\?:|::|\.\.|=~|!!
+      | [-+*/%%<>=!&|^~?\[]
     )
-    """,
-    re.VERBOSE,
-)
+"""
+#: A Ruby name may end in `?` or `!`.
+_IN_A_NAME = {"ruby": rb"(?:[?!](?![=\w]|\s*:))?"}
+#: Marks behind a name that compute nothing: `value!`, `value!!`, `vec![…]`; in some languages `Type?`.
+_ASSERTION = rb"(?:!!?(?![=\w(]))?"
+_OPTIONAL = rb"(?:!!?(?![=\w(])|\?(?![=\w(?:.]|\s*:))?"
+_BEHIND_A_NAME = {"ruby": b"", "csharp": _OPTIONAL, "kotlin": _OPTIONAL, "rust": _OPTIONAL, "swift": _OPTIONAL}
+
+
+@cache
+def _tokens(language: str) -> re.Pattern[bytes]:
+    inside, behind = _IN_A_NAME.get(language, b""), _BEHIND_A_NAME.get(language, _ASSERTION)
+    return re.compile(_TOKEN % (inside, behind), re.VERBOSE)
+
 
 _OPERATORS: Mapping[bytes, tuple[str, ...]] = {
     b"&&": ("kand",),
@@ -66,7 +76,7 @@ _OPERATORS: Mapping[bytes, tuple[str, ...]] = {
     b"//=": ("o/=",),
     b">>>": ("o>>",),
     b">>>=": ("o>>=",),
-    b"?:": ("o??",),
+    b"?:": (),
     b"??=": ("o??",),
     b"&&=": ("kand",),
     b"||=": ("kor",),
@@ -78,6 +88,13 @@ _OPERATORS: Mapping[bytes, tuple[str, ...]] = {
     b"::": (),
     b"?.": (),
     b"!!": (),
+}
+
+#: Kotlin and PHP have `?:`; elsewhere it marks an optional parameter. Rust and Kotlin have no `a ? b : c`.
+_OPERATORS_OF: Mapping[str, Mapping[bytes, tuple[str, ...]]] = {
+    "kotlin": {**_OPERATORS, b"?:": ("o??",), b"?": ()},
+    "php": {**_OPERATORS, b"?:": ("o??",)},
+    "rust": {**_OPERATORS, b"?": ()},
 }
 
 # Type arguments are brackets, not comparisons. Innermost first; four rounds cover what people write.
@@ -137,26 +154,19 @@ def _scan(text: bytes, language: str, atoms: list[str]) -> None:
             text, replaced = _TYPE_ARGUMENTS.subn(rb" \1 ", text)
             if not replaced:
                 break
-    words = _words(language)
-    ruby = language == "ruby"
-    for token in _TOKEN.finditer(text):
+    words, operators = _words(language), _OPERATORS_OF.get(language, _OPERATORS)
+    for token in _tokens(language).finditer(text):
         group = token.lastgroup
         if group == "word" or group == "call":
             word = token.group("word")
             known = words.get(word)
             if known is not None:
                 atoms.extend(known)
-                continue
-            if not ruby and word[-1:] in b"?!":
-                word = word[:-1]
-                known = words.get(word)
-                if known is not None:
-                    atoms.extend(known)
-                    continue
-            atoms.append(("c" if group == "call" else "i") + word.decode("utf-8", "replace"))
+            else:
+                atoms.append(("c" if group == "call" else "i") + word.decode("utf-8", "replace"))
         elif group == "operator":
             operator = token.group("operator")
-            known = _OPERATORS.get(operator)
+            known = operators.get(operator)
             if known is not None:
                 atoms.extend(known)
             else:
