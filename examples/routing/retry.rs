@@ -5,9 +5,10 @@ use std::thread::sleep;
 use std::time::Duration;
 
 pub struct RetryPolicy {
-    pub max_attempts: u32,
-    pub base: Duration,
-    pub cap: Duration,
+    pub max_attempts: i32,
+    /// Seconds before the second attempt.
+    pub base: f64,
+    pub cap: f64,
 }
 
 /// Run `operation` again after a failure, with exponentially growing, jittered pauses. The last error is returned.
@@ -22,8 +23,8 @@ pub fn retry_backoff<T, E>(policy: &RetryPolicy, mut operation: impl FnMut() -> 
                 if attempt >= policy.max_attempts {
                     return Err(error);
                 }
-                let delay = policy.base.saturating_mul(2u32.saturating_pow(attempt - 1)).min(policy.cap);
-                sleep(delay.mul_f64(rng.gen_range(0.5..1.0)));
+                let delay = (policy.base * 2f64.powi(attempt - 1)).min(policy.cap);
+                sleep(Duration::from_secs_f64(delay * rng.gen_range(0.5..1.0)));
             }
         }
     }
