@@ -66,9 +66,13 @@ NETWORK = {
 }
 
 
-@pytest.mark.parametrize("package", ["engine", "server"])
+#: The one module that talks to somebody: a teacher.
+TEACHER_CLIENT = ROOT / "distill/polyclone_distill/traces/client.py"
+
+
+@pytest.mark.parametrize("package", ["engine", "server", "distill", "export"])
 def test_nothing_here_opens_a_connection(package: str) -> None:
-    for path in sorted((ROOT / package).rglob("*.py")):
+    for path in sorted(set((ROOT / package).rglob("*.py")) - {TEACHER_CLIENT}):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from polyclone.errors import UsageError
 
+from . import xccd_command
+
 if TYPE_CHECKING:
     from .model import Model
 
@@ -26,6 +28,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_retrieval(parts)
     _add_pairs(parts)
     _add_ports(parts)
+    xccd_command.add_parser(parts)
 
 
 def run(options: argparse.Namespace) -> int:
