@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from polyclone.errors import UsageError
 
 from . import trainer
+from .trainer.settings import config_folder
 from .trainer.shards import SHARD_VERSION, Shard
 
 NEEDED = ("train.npz", "valid.npz", "stand_ins.npz", "ids.json", "start.pt", "tokenizer.json", "lexicon.tsv")
@@ -30,6 +31,8 @@ _README = """# Training without a network
 
     python -m trainer data OUT --steps 60                                  # a smoke run
     python -m trainer data OUT --steps 6000 --pairs 512 --budget 256       # on an accelerator
+    python -m trainer data TEACHER --config teacher-80m                    # a recipe of configs/
+    python -m trainer data OUT --config conv-3m --teacher TEACHER --method ft,kd
 
 Needs torch and numpy. A run resumes from `OUT/checkpoint.pt`; the best weights are in `OUT/best.pt`, in half
 precision. Bring `best.pt` and `steps.jsonl` back; `polyclone-export bundle --encoder best.pt` takes it from there.
@@ -47,6 +50,7 @@ def pack_trainer(data: Path, out: Path) -> dict[str, Any]:
     (out / "data").mkdir(parents=True)
     package = Path(trainer.__file__).parent
     shutil.copytree(package, out / "trainer", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(config_folder(), out / "configs", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("valid.npz", "stand_ins.npz", "ids.json", "tokenizer.json", "lexicon.tsv"):
         shutil.copy(data / name, out / "data" / name)
     pack_shard(data / "train.npz", out / "data" / "train.npz")

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,13 @@ from polyclone.model import Model, load_model
 from polyclone.profile import fold
 from polyclone.values import ATOM_SEPARATOR
 from polyclone.verify import FEATURES
-from sklearn.isotonic import IsotonicRegression
 from torch.nn import functional as F
 
+from .calibration import average_precision, calibrate, expected_calibration_error, recall_at_precision
 from .evaluation.views import apply_view
 from .trainer.pair_head import PairHead, save_pair_head
 
 log = logging.getLogger(__name__)
-
-PRECISIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99)
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,15 @@ class Pairs:
     features: NDArray[np.float32]
     labels: NDArray[np.int64]
     draw: NDArray[np.int64]
+    left: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """(n,): positions in the pool, where they are known; empty otherwise."""
+    right: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def take(self, rows: NDArray[Any]) -> Pairs:
+        """The pairs at `rows`, positions or a mask."""
+        known = len(self.left) == len(self.labels)
+        places = (self.left[rows], self.right[rows]) if known else (self.left, self.right)
+        return Pairs(self.features[rows], self.labels[rows], self.draw[rows], *places)
 
 
 def read_pool(prepared: Path, config: JudgeConfig, min_atoms: int) -> Pool:
@@ -104,7 +111,7 @@ def read_pool(prepared: Path, config: JudgeConfig, min_atoms: int) -> Pool:
     )
 
 
-def _encode(model: Model, pool: Pool, kept: Path) -> Codes:
+def encode_pool(model: Model, pool: Pool, kept: Path) -> Codes:
     """Codes of the pool. Effect: keeps them in `kept`, so that another head on the same vectors takes seconds."""
     digest = hashlib.sha256("\0".join(pool.normalised).encode("utf-8", "surrogatepass")).hexdigest()
     if kept.exists():
@@ -154,7 +161,7 @@ def draw_pairs(pool: Pool, codes: Codes, model: Model, half: int, config: JudgeC
             by_class[pool.classes[row]][pool.languages[row]].append(row)
         else:
             library.append(row)
-    features, labels, draws = [], [], []
+    parts: list[Pairs] = []
     for draw in range(config.draws):
         rng = np.random.default_rng((config.seed, half, draw))
         rows = rng.choice(library, min(config.distractors, len(library)), replace=False).tolist()
@@ -163,16 +170,12 @@ def draw_pairs(pool: Pool, codes: Codes, model: Model, half: int, config: JudgeC
             size = min(len(languages), int(rng.integers(1, config.languages_per_class + 1)))
             for language in rng.choice(languages, size, replace=False).tolist():
                 rows.append(int(rng.choice(by_class[name][language])))
-        found = _label(pool, codes, model, np.array(sorted(rows)))
-        features.append(found[0])
-        labels.append(found[1])
-        draws.append(np.full(len(found[1]), draw))
-    return Pairs(np.concatenate(features), np.concatenate(labels), np.concatenate(draws))
+        parts.append(_label(pool, codes, model, np.array(sorted(rows)), draw))
+    names = [f.name for f in dataclasses.fields(Pairs)]
+    return Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def _label(
-    pool: Pool, codes: Codes, model: Model, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _label(pool: Pool, codes: Codes, model: Model, rows: NDArray[np.int64], draw: int) -> Pairs:
     """Features and labels of the pairs a search over `rows` proposes; pairs of unknown label are left out.
 
     Unknown are two library functions of one name, or of one library in two languages: they may be ports.
@@ -180,13 +183,14 @@ def _label(
     held = codes.take(rows)
     candidates = find_candidates(held, [pool.languages[row] for row in rows])
     left, right = rows[candidates.left], rows[candidates.right]
-    labels = np.array([_truth(pool, a, b) for a, b in zip(left.tolist(), right.tolist(), strict=True)])
+    labels = np.array(
+        [_truth(pool, a, b) for a, b in zip(left.tolist(), right.tolist(), strict=True)], dtype=np.int64
+    )
     known = labels >= 0
     judged = model.verifier.prepare(held, [pool.normalised[row] for row in rows])
-    features = model.verifier.features(
-        judged, candidates.left[known], candidates.right[known], candidates.margin[known]
-    )
-    return features, labels[known]
+    features = model.verifier.features(judged, candidates.left[known], candidates.right[known])
+    drawn = np.full(int(known.sum()), draw)
+    return Pairs(features, labels[known], drawn, left[known], right[known])
 
 
 def _truth(pool: Pool, a: int, b: int) -> int:
@@ -203,7 +207,7 @@ def hard_subset(pairs: Pairs, config: JudgeConfig) -> Pairs:
     hardest, rest = ranked[:wanted], ranked[wanted:]
     some = np.random.default_rng(config.seed).choice(rest, min(wanted, len(rest)), replace=False)
     rows = np.concatenate([clones, hardest, some])
-    return Pairs(pairs.features[rows], pairs.labels[rows], pairs.draw[rows])
+    return pairs.take(rows)
 
 
 def train_head(pairs: Pairs, config: JudgeConfig) -> PairHead:
@@ -226,66 +230,6 @@ def train_head(pairs: Pairs, config: JudgeConfig) -> PairHead:
     return head.eval()
 
 
-def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], config: JudgeConfig) -> dict[str, Any]:
-    """Isotonic curve through at most 100 points, and the least probability for each precision of `PRECISIONS`.
-
-    Clones are rare, so most points stand where the clones are and not where the pairs are.
-    """
-    model = IsotonicRegression(y_min=1e-4, y_max=1.0 - 1e-4, out_of_bounds="clip").fit(logits, labels)
-    wide = logits.astype(np.float64)
-    grid = np.unique(
-        np.concatenate(
-            [np.quantile(wide, np.linspace(0.0, 1.0, 30)), np.quantile(wide[labels == 1], np.linspace(0.0, 1.0, 70))]
-        )
-    )
-    curve = np.maximum.accumulate(_smooth(model.predict(grid)))
-    # Beyond the highest score seen certainty still grows a little, so that equal probabilities stay rare.
-    xs = [*grid.tolist(), float(grid[-1]) + 6.0]
-    ys = [*curve.tolist(), max(float(curve[-1]), 1.0 - 1e-4)]
-    probabilities = np.interp(wide, xs, ys)
-    return {
-        "logits": [round(x, 5) for x in xs],
-        "probabilities": [round(min(max(y, 0.0), 1.0), 5) for y in ys],
-        "precisions": precision_thresholds(probabilities, labels),
-        "default_precision": config.default_precision,
-    }
-
-
-def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Moving average over five points: isotonic steps become slopes, order stays."""
-    padded = np.pad(values, 2, mode="edge")
-    return np.asarray(np.convolve(padded, np.ones(5) / 5.0, mode="valid"))
-
-
-def precision_thresholds(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> list[list[float]]:
-    """For each wished precision the least probability above which all reported pairs together reach it."""
-    order = np.argsort(-probabilities, kind="stable")
-    sorted_p = probabilities[order]
-    precision = np.cumsum(labels[order]) / np.arange(1, len(order) + 1)
-    # Only where the probability changes can a threshold stand.
-    ends = np.append(np.flatnonzero(np.diff(sorted_p) < 0), len(order) - 1)
-    ends = ends[ends >= 19]
-    out: list[list[float]] = []
-    for wished in PRECISIONS:
-        good = ends[precision[ends] >= wished]
-        if len(good):
-            out.append([wished, round(float(np.floor(sorted_p[good[-1]] * 1e4) / 1e4), 4)])
-    return out
-
-
-def average_precision(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    ordered = labels[np.argsort(-scores, kind="stable")]
-    hits = np.cumsum(ordered)
-    return float((hits / np.arange(1, len(ordered) + 1))[ordered == 1].mean()) if ordered.any() else float("nan")
-
-
-def recall_at_precision(scores: NDArray[np.float64], labels: NDArray[np.int64], wished: float) -> float:
-    """Largest share of the clones found by a threshold whose precision is at least `wished`."""
-    hits = np.cumsum(labels[np.argsort(-scores, kind="stable")])
-    good = np.flatnonzero(hits / np.arange(1, len(hits) + 1) >= wished)
-    return float(hits[good[-1]] / max(1, hits[-1])) if len(good) else 0.0
-
-
 def precision_at(scores: NDArray[np.float64], pairs: Pairs, count: int) -> float:
     """Mean over the draws of the share of clones among the `count` best scores."""
     values = []
@@ -296,15 +240,6 @@ def precision_at(scores: NDArray[np.float64], pairs: Pairs, count: int) -> float
     return float(np.mean(values))
 
 
-def expected_calibration_error(p: NDArray[np.float64], labels: NDArray[np.int64], bins: int = 15) -> float:
-    """Σ |bin| / n · |mean p − share of clones| over equal-width bins (Guo et al. 2017, eq. 3)."""
-    which = np.minimum((p * bins).astype(int), bins - 1)
-    gaps = [
-        abs(float(p[which == b].mean() - labels[which == b].mean())) * float((which == b).mean()) for b in set(which)
-    ]
-    return float(sum(gaps))
-
-
 def train_pair_head(bundle: Path, prepared: Path, out: Path, config: JudgeConfig) -> dict[str, Any]:
     """Trains on one half, calibrates on half of the other's draws, reports on the rest. Effect: writes `out`.
 
@@ -313,7 +248,7 @@ def train_pair_head(bundle: Path, prepared: Path, out: Path, config: JudgeConfig
     model = load_model(bundle, threads=2)
     pool = read_pool(prepared, config, model.min_atoms)
     log.info("encoding %d units", len(pool.normalised))
-    codes = _encode(model, pool, out.with_name(f"codes-{model.bundle.encoder_digest[:16]}.npz"))
+    codes = encode_pool(model, pool, out.with_name(f"codes-{model.bundle.encoder_digest[:16]}.npz"))
     training = draw_pairs(pool, codes, model, 0, config)
     held = draw_pairs(pool, codes, model, 1, config)
     log.info("pairs: %d to train (%d clones), %d held out (%d)", len(training.labels), training.labels.sum(),
@@ -329,10 +264,11 @@ def finish_head(training: Pairs, held: Pairs, out: Path, config: JudgeConfig) ->
     with torch.no_grad():
         logits = head(torch.from_numpy(held.features)).numpy()
     fitted = held.draw % 2 == 0
-    calibration = calibrate(logits[fitted], held.labels[fitted], config)
-    rest = Pairs(held.features[~fitted], held.labels[~fitted], held.draw[~fitted])
+    calibration = calibrate(logits[fitted], held.labels[fitted], config.default_precision)
+    rest = held.take(~fitted)
     p = np.interp(logits[~fitted].astype(np.float64), calibration["logits"], calibration["probabilities"])
     cosine = rest.features[:, FEATURES.index("cosine")].astype(np.float64)
+    low, high = calibration["unsure"]
     metrics = {
         "pairs": len(rest.labels),
         "prevalence": round(float(rest.labels.mean()), 4),
@@ -343,6 +279,9 @@ def finish_head(training: Pairs, held: Pairs, out: Path, config: JudgeConfig) ->
         "recall_at_precision_90": round(recall_at_precision(p, rest.labels, 0.9), 4),
         "recall_at_precision_90_cosine": round(recall_at_precision(cosine, rest.labels, 0.9), 4),
         "expected_calibration_error": round(expected_calibration_error(p, rest.labels), 4),
+        "distinct_among_100_best": len(np.unique(np.round(np.sort(p)[-100:], 4))),
+        "unsure_share": round(float(((p >= low) & (p < high)).mean()), 4),
+        "unsure_clones": round(float(rest.labels[(p >= low) & (p < high)].sum() / max(1, rest.labels.sum())), 4),
     }
     record = {"calibration": calibration, "metrics": metrics, "config": dataclasses.asdict(config)}
     out.parent.mkdir(parents=True, exist_ok=True)

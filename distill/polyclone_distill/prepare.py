@@ -149,7 +149,7 @@ def _write_start(out: Path, vocabulary: dict[str, int], lexicon: Lexicon, layers
     import torch
 
     from .pretrained import start_encoder
-    from .trainer.run import pack
+    from .trainer.starting import pack
 
     wordpiece = WordPiece(vocabulary)
     start = start_encoder(vocabulary, lexicon, layers=layers)

@@ -57,16 +57,16 @@ def start_encoder(
     table = weights["embeddings.word_embeddings.weight"]
     for token, row in vocabulary.items():
         if token in old:
-            state["words.weight"][row] = table[old[token]]
+            state["body.words.weight"][row] = table[old[token]]
         elif token in MARKERS:
             described = [_MEANING[token]] if token in _MEANING else list(token[1:-1])
-            state["words.weight"][row] = torch.stack([table[old[part]] for part in described]).mean(0)
+            state["body.words.weight"][row] = torch.stack([table[old[part]] for part in described]).mean(0)
     # Every token is of type 0, so its row folds into the positions.
     positions = weights["embeddings.position_embeddings.weight"]
-    state["positions.weight"].copy_(positions + weights["embeddings.token_type_embeddings.weight"][0])
-    _copy_norm(state, "norm", weights, "embeddings.LayerNorm")
+    state["body.positions.weight"].copy_(positions + weights["embeddings.token_type_embeddings.weight"][0])
+    _copy_norm(state, "body.norm", weights, "embeddings.LayerNorm")
     for number in range(layers):
-        _copy_block(state, f"blocks.{number}", weights, f"encoder.layer.{number}")
+        _copy_block(state, f"body.blocks.{number}", weights, f"encoder.layer.{number}")
     idf = torch.tensor([0.0, *(lexicon.idf(word) for word, _ in lexicon.words)])
     rare = torch.full((lexicon.buckets,), math.log(1.0 + lexicon.documents) + 1.0)
     scale = torch.cat([idf, rare]) / math.sqrt(config.lexical_width)

@@ -14,28 +14,48 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polyclone.artifact import Calibration
+from polyclone.errors import UsageError
 from polyclone.model import load_model
 from polyclone.values import ATOM_SEPARATOR
 from polyclone.verify import FEATURES
 from polyclone_distill import judge
-from polyclone_distill.judge import (
+from polyclone_distill.calibration import (
     PRECISIONS,
+    average_precision,
+    calibrate,
+    expected_calibration_error,
+    precision_thresholds,
+    recall_at_precision,
+    spread_top,
+    unsure_band,
+)
+from polyclone_distill.cross_judge import (
+    CrossTraining,
+    better_judge,
+    compare_judges,
+    cross_logits,
+    make_cross_encoder,
+    pad,
+    top_of_draws,
+    train_cross_encoder,
+)
+from polyclone_distill.judge import (
     JudgeConfig,
     Pairs,
     Pool,
-    average_precision,
-    calibrate,
     draw_pairs,
-    expected_calibration_error,
     hard_subset,
     precision_at,
-    precision_thresholds,
     read_pool,
-    recall_at_precision,
     train_head,
     train_pair_head,
 )
+from polyclone_distill.trainer.cross_encoder import CrossConfig, CrossEncoder, load_cross_encoder
+from polyclone_distill.trainer.errors import TrainerError
 from polyclone_distill.trainer.pair_head import load_pair_head
+from polyclone_distill.trainer.starting import pack
+from support.training import CONFIG as CONFIG_OF_A_START
+from support.training import tiny_encoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -56,7 +76,7 @@ def overlapping(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 @given(st.integers(30, 2000), st.integers(0, 10**6))
 def test_a_calibration_ascends(count: int, seed: int) -> None:
     logits, labels = overlapping(count, seed)
-    points = calibrate(logits, labels, CONFIG)
+    points = calibrate(logits, labels, 0.9)
     xs, ys = points["logits"], points["probabilities"]
     assert len(xs) == len(ys) <= 101
     assert xs == sorted(xs)
@@ -72,7 +92,7 @@ def test_a_calibration_ascends(count: int, seed: int) -> None:
 
 def test_a_calibration_is_right_on_the_average() -> None:
     fitted, labels = overlapping(6000, 1)
-    points = calibrate(fitted, labels, CONFIG)
+    points = calibrate(fitted, labels, 0.9)
     fresh, truth = overlapping(6000, 2)
     p = np.interp(fresh.astype(np.float64), points["logits"], points["probabilities"])
     assert expected_calibration_error(p, truth) < 0.03
@@ -81,7 +101,7 @@ def test_a_calibration_is_right_on_the_average() -> None:
 
 def test_a_threshold_keeps_its_promise_on_new_pairs() -> None:
     """Read as the engine reads it, from the rounded points of the manifest."""
-    points = calibrate(*overlapping(8000, 1), CONFIG)
+    points = calibrate(*overlapping(8000, 1), 0.9)
     calibration = Calibration(
         logits=tuple(points["logits"]),
         probabilities=tuple(points["probabilities"]),
@@ -123,6 +143,46 @@ def test_a_few_pairs_promise_nothing() -> None:
     assert precision_thresholds(np.linspace(0.5, 1, 19), np.ones(19, np.int64)) == []
     assert len(precision_thresholds(np.linspace(0.5, 1, 20), np.ones(20, np.int64))) == len(PRECISIONS)
     assert precision_thresholds(np.linspace(0.5, 1, 50), np.zeros(50, np.int64)) == []
+
+
+def test_without_a_clone_there_is_nothing_to_calibrate() -> None:
+    with pytest.raises(UsageError, match=r"none of the 1,200 retrieved pairs is a clone.*raise --draws"):
+        calibrate(np.zeros(1200, np.float32), np.zeros(1200, np.int64), 0.9)
+
+
+def test_the_surest_pairs_have_an_order() -> None:
+    """Two kinds of pairs that no threshold confuses: half of the curve is one flat level."""
+    chance = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [4000, 400])
+    logits = np.where(labels == 1, chance.normal(8, 2, 4400), chance.normal(-8, 2, 4400)).astype(np.float32)
+    points = calibrate(logits, labels, 0.9)
+    p = np.round(np.interp(logits[labels == 1], points["logits"], points["probabilities"]), 4)
+    assert len(np.unique(p)) > 30
+    assert p.max() <= 0.9999
+    assert points["probabilities"][-2] < 0.9999
+    order = np.argsort(logits[labels == 1])
+    assert (np.diff(p[order]) >= 0).all()
+
+
+def test_a_level_is_spread_around_its_value() -> None:
+    xs, ys = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.2, 0.8, 0.8, 0.8])
+    assert spread_top(xs, ys).tolist() == pytest.approx([0.2, 0.70005, 0.8, 0.89995])
+    low = np.array([0.2, 0.3, 0.3, 0.3])
+    assert spread_top(xs, low).tolist() == pytest.approx([0.2, 0.25, 0.3, 0.35])
+    rising = np.array([0.1, 0.2, 0.3, 0.4])
+    assert spread_top(xs, rising).tolist() == rising.tolist()
+    assert spread_top(xs, np.full(4, 0.9999)).tolist() == pytest.approx([0.9999] * 4)
+
+
+def test_the_unsure_band_by_hand() -> None:
+    p = np.linspace(0.05, 0.95, 10)
+    labels = np.array([0, 1, 0, 1, 1, 0, 1, 1, 1, 1])
+    # Of seven clones none may lie below the band: a tenth of seven is less than one.
+    assert unsure_band(p, labels, [[0.5, 0.2], [0.9, 0.65]], 0.9) == [0.15, 0.65]
+    assert unsure_band(p, labels, [[0.5, 0.2]], 0.9) == [0.15, 1.0]
+    assert unsure_band(p, labels, [[0.9, 0.1]], 0.9) == [0.1, 0.1]
+    many = np.linspace(0, 1, 101)
+    assert unsure_band(many, np.ones(101, np.int64), [[0.9, 0.5]], 0.9) == [0.1, 0.5]
 
 
 # --- measures ---
@@ -322,8 +382,91 @@ def test_vectors_are_kept_for_the_next_head(
     model = load_model(bundle)
     pool = read_pool(prepared, CONFIG, model.min_atoms)
     other = dataclasses.replace(pool, normalised=[*pool.normalised[:-1], "ix"])
-    codes = judge._encode(model, other, tmp_path / "other.npz")
-    assert judge._encode(model, other, kept).values.tobytes() == codes.values.tobytes()  # Not those of `pool`.
+    codes = judge.encode_pool(model, other, tmp_path / "other.npz")
+    assert judge.encode_pool(model, other, kept).values.tobytes() == codes.values.tobytes()  # Not those of `pool`.
     again = train_pair_head(bundle, prepared, tmp_path / "again.pt", CONFIG)
     monkeypatch.setattr("polyclone.model.Model.encode_normalised", None)
     assert train_pair_head(bundle, prepared, tmp_path / "head.pt", CONFIG) == first == again
+
+
+# --- a cross-encoder beside the head ---
+
+
+def test_a_cross_encoder_has_no_order() -> None:
+    torch.manual_seed(0)
+    model = CrossEncoder(CrossConfig(vocabulary=50, layers=2, width=16, heads=2, feed_forward=16, embedding=8)).eval()
+    units = [np.array([2, *range(5, 5 + n), 3]) for n in (4, 9, 6)]
+    a, b = pad(units, np.array([0, 1])), pad(units, np.array([2, 0]))
+    with torch.no_grad():
+        torch.testing.assert_close(model.symmetric(*a, *b), model.symmetric(*b, *a))
+        assert (model(*a, *b) - model(*b, *a)).abs().max() > 1e-5
+        # Padding does not matter.
+        alone = model(*pad(units, np.array([0])), *pad(units, np.array([2])))
+        torch.testing.assert_close(alone[0], model(*a, *b)[0], atol=1e-5, rtol=0)
+
+
+def test_a_long_unit_does_not_push_out_the_other() -> None:
+    torch.manual_seed(0)
+    config = CrossConfig(vocabulary=50, layers=1, width=16, heads=2, feed_forward=16, embedding=8, side=6)
+    model = CrossEncoder(config).eval()
+    units = [np.arange(5, 45), np.array([2, 7, 3]), np.array([2, 9, 3]), np.arange(5, 11)]
+    with torch.no_grad():
+        seven, nine = (model(*pad(units, np.array([0])), *pad(units, np.array([row]))) for row in (1, 2))
+        cut = model(*pad(units, np.array([3])), *pad(units, np.array([1])))
+    assert (seven - nine).abs() > 1e-5
+    torch.testing.assert_close(cut, seven)
+
+
+def test_a_cross_encoder_learns_what_is_the_same(tmp_path: Path) -> None:
+    """Clones share a token that no other pair shares."""
+    torch.save(pack(CONFIG_OF_A_START, tiny_encoder().state_dict()), tmp_path / "start.pt")
+    chance = np.random.default_rng(0)
+    units = [np.array([2, 100 + i // 2, *chance.integers(10, 60, 5), 3]) for i in range(40)]
+    left = np.repeat(np.arange(0, 40, 2), 4)
+    right = (left + np.tile([1, 1, 3, 7], 20)) % 40
+    labels = (left // 2 == right // 2).astype(np.int64)
+    pairs = Pairs(np.zeros((80, len(FEATURES)), np.float32), labels, np.zeros(80, np.int64), left, right)
+    config = CrossTraining(layers=1, width=32, heads=2, feed_forward=32, epochs=40, batch=16, learning_rate=5e-3)
+    model = train_cross_encoder(units, pairs, tmp_path / "start.pt", config)
+    logits = cross_logits(model, units, pairs, batch=7)
+    assert average_precision(logits, labels) > 0.95
+    np.testing.assert_allclose(logits, cross_logits(model, units, pairs, batch=80), atol=1e-4)
+
+
+def test_the_nearest_of_each_draw_are_judged() -> None:
+    features = np.zeros((10, len(FEATURES)), np.float32)
+    features[:, FEATURES.index("background_z_low")] = [5, 1, 4, 2, 3, 9, 8, 7, 6, 0]
+    pairs = Pairs(features, np.zeros(10, np.int64), np.repeat([0, 1], 5), np.arange(10), np.arange(10))
+    assert top_of_draws(pairs, 2).left.tolist() == [0, 2, 5, 6]
+
+
+def test_the_better_judge_keeps_the_top_clean() -> None:
+    def results(cosine: float, head: tuple[float, float], cross: tuple[float, float]) -> dict[str, dict[str, float]]:
+        return {
+            "cosine": {"precision_at_50": cosine, "average_precision": 0.5},
+            "pair_head": {"precision_at_50": head[0], "average_precision": head[1]},
+            "cross_encoder": {"precision_at_50": cross[0], "average_precision": cross[1]},
+        }
+
+    assert better_judge(results(0.6, (0.8, 0.7), (0.9, 0.75))) == "cross_encoder"
+    assert better_judge(results(0.6, (0.8, 0.7), (0.5, 0.9))) == "pair_head"
+    assert better_judge(results(0.9, (0.8, 0.7), (0.5, 0.9))) == "cosine"
+
+
+def test_judges_are_compared_from_end_to_end(bundle: Path, prepared: Path, tmp_path: Path) -> None:
+    train_pair_head(bundle, prepared, tmp_path / "head.pt", CONFIG)
+    small = CrossTraining(layers=1, width=16, heads=2, feed_forward=16, side=40, epochs=1, judged_per_draw=20)
+    metrics = make_cross_encoder(bundle, prepared, tmp_path / "cross.pt", CONFIG, small)
+    assert 0 < metrics["average_precision"] <= 1
+    reader, record = load_cross_encoder(tmp_path / "cross.pt")
+    assert reader.config.side == 40
+    assert len(record["calibration"]["unsure"]) == 2
+    result = compare_judges(bundle, prepared, tmp_path / "head.pt", tmp_path / "cross.pt", CONFIG, 20)
+    assert set(result["judges"]) == {"cosine", "pair_head", "cross_encoder"}
+    assert len({row["pairs"] for row in result["judges"].values()}) == 1
+    assert result["judges"]["cross_encoder"]["average_precision"] == metrics["average_precision"]
+    assert result["better"] in result["judges"]
+    with pytest.raises(TrainerError, match=r"holds no cross-encoder; run"):
+        load_cross_encoder(tmp_path / "head.pt")
+    with pytest.raises(UsageError, match="run `polyclone-distill train pair-head`"):
+        compare_judges(bundle, prepared, tmp_path / "none.pt", tmp_path / "cross.pt", CONFIG, 20)

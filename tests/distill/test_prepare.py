@@ -492,10 +492,10 @@ def test_the_start_knows_what_the_pretrained_model_knows(prepared: Path) -> None
     old = minilm_vocabulary()
     table = weights["embeddings.word_embeddings.weight"]
     for token in ("return", "##s", "[CLS]", "a"):
-        assert torch.equal(encoder.words.weight[wordpiece.vocabulary[token]], table[old[token]])
-    assert torch.equal(encoder.words.weight[wordpiece.vocabulary[NAME]], table[old["name"]])
+        assert torch.equal(encoder.body.words.weight[wordpiece.vocabulary[token]], table[old[token]])
+    assert torch.equal(encoder.body.words.weight[wordpiece.vocabulary[NAME]], table[old["name"]])
     both = torch.stack([table[old["<"]], table[old["="]]]).mean(0)
-    torch.testing.assert_close(encoder.words.weight[wordpiece.vocabulary["[<=]"]], both)
+    torch.testing.assert_close(encoder.body.words.weight[wordpiece.vocabulary["[<=]"]], both)
     norms = encoder.lexicon.weight.detach().norm(dim=1)
     assert norms[0] == 0
     (word, _), *_ = held.words
@@ -524,3 +524,59 @@ def test_a_limit_takes_the_first_rows(tmp_path: Path) -> None:
     report = prepare([tasks], [repositories], tmp_path / "out", jobs=1, layers=1, limit=24)
     assert report["task_units"] == 48
     assert report["limit"] == 24
+
+
+# --- signatures ---
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "before"),
+    [
+        (
+            "python",
+            "def area(width, height):\n"
+            "    return width * height + width * 2 + height * 2 - 1 + width * 3 - height * 4 + 5 * width\n",
+            "area width height",
+        ),
+        (
+            "go",
+            "func area(w int, h int) int {\n\treturn w*h + w*2 + h*2 - 1 + w*3 - h*4\n}\n",
+            "area w int h int int",
+        ),
+        (
+            "java",
+            "class A {\n  static int area(int w, int h)"
+            " { return w * h + w * 2 + h * 2 - 1 + w * 3 - h * 4 + 5 * w; }\n}\n",
+            "int area int w int h",
+        ),
+    ],
+)
+def test_a_signature_ends_where_the_body_begins(language: str, code: str, before: str) -> None:
+    program = Program(task=None, split="train", language=language, source="s", license="MIT", path="a", code=code)
+    (unit,) = list(extract_units([program], library=True, jobs=1))
+    found = unit.normalised.split(ATOM_SEPARATOR)[: unit.signature_atoms]
+    assert [atom[1:] for atom in found if atom[0] in "ict" or atom[1:] == "int"] == before.split()
+    assert unit.normalised.split(ATOM_SEPARATOR)[unit.signature_atoms] == "kreturn"
+
+
+def test_a_signature_that_cannot_be_told_apart_counts_as_unknown() -> None:
+    code = (
+        "def area(\n    width,  # of the plot\n    height,\n):\n"
+        + "    return width * height + width * 2 + height - 1 + width * 3 - height * 4 + 5 * width\n"
+    )
+    program = Program(task=None, split="train", language="python", source="s", license="MIT", path="a", code=code)
+    (unit,) = list(extract_units([program], library=True, jobs=1))
+    assert unit.signature_atoms == 0
+
+
+def test_a_shard_knows_signatures_in_tokens_and_words(prepared: Path) -> None:
+    shard = Shard.load(prepared / "train.npz")
+    library = (shard.kind == FUNCTION) & (shard.label < 0)
+    assert (shard.signature_tokens[library] > 0).mean() > 0.8
+    assert not shard.signature_tokens[(shard.kind == DOC) | (shard.kind == PROGRAM)].any()
+    for unit in np.flatnonzero(shard.signature_tokens > 0).tolist():
+        tokens = slice(shard.token_offsets[unit], shard.token_offsets[unit] + shard.signature_tokens[unit])
+        words = slice(shard.word_offsets[unit], shard.word_offsets[unit] + shard.signature_words[unit])
+        assert 0 in shard.token_owner[tokens]  # Its own name is a part of it.
+        assert 0 in shard.word_owner[words]
+        assert shard.signature_tokens[unit] < np.diff(shard.token_offsets)[unit]

@@ -21,24 +21,21 @@ from hypothesis import strategies as st
 from numpy.random import Generator
 from polyclone.errors import UsageError
 from polyclone_distill import carry
-from polyclone_distill.trainer import run as trainer_run
-from polyclone_distill.trainer.batches import Batch, BatchConfig, Sampler, collate
-from polyclone_distill.trainer.loop import (
-    Run,
-    TrainConfig,
-    batch_loss,
-    cross_language_mrr,
-    dense_by_length,
-    encode_units,
-    rate,
-    validate,
-)
+from polyclone_distill.trainer.batches import Batch, Sampler, collate
+from polyclone_distill.trainer.devices import OneDevice
+from polyclone_distill.trainer.errors import TrainerError
+from polyclone_distill.trainer.loop import Hooks, Run, rate
 from polyclone_distill.trainer.losses import multi_positive_info_nce
 from polyclone_distill.trainer.model import Encoder
+from polyclone_distill.trainer.objective import ContrastiveObjective
+from polyclone_distill.trainer.options import add_options, changes_of
 from polyclone_distill.trainer.pair_head import PairHead, load_pair_head, save_pair_head
-from polyclone_distill.trainer.run import configs, load_encoder, load_vocabulary, pack, train_encoder
+from polyclone_distill.trainer.reading import dense_by_length
+from polyclone_distill.trainer.run import load_encoder, load_vocabulary, pack, train_encoder
+from polyclone_distill.trainer.settings import BatchConfig, TrainConfig, ViewPolicy, default_recipe
 from polyclone_distill.trainer.shards import DOC, Shard
-from polyclone_distill.trainer.views import NAME_MASKED, PLAIN, RENAMED, View, ViewPolicy, make_view
+from polyclone_distill.trainer.validation import cross_language_mrr, encode_units, validate
+from polyclone_distill.trainer.views import NAME_MASKED, PLAIN, RENAMED, View, make_view
 from support.training import (
     CLS,
     CONFIG,
@@ -130,7 +127,8 @@ def test_one_batch_has_the_loss_of_its_channels(shard: Shard) -> None:
     model = tiny_encoder(dropout=0.0)
     batch = Sampler(shard, view_vocabulary(), BatchConfig(pairs=6, budget=48), 1).batch(0)
     config = TrainConfig(bf16=False, dense_weight=2.0, combined_weight=0.5, lexical_weight=0.25)
-    total, parts = batch_loss(model, batch, config)
+    total, ratios = ContrastiveObjective(model, config)(batch)
+    parts = {name: part.mean().item() for name, part in ratios.items()}
     assert set(parts) == {"dense", "combined", "lexical"}
     assert total.item() == pytest.approx(
         2.0 * parts["dense"] + 0.5 * parts["combined"] + 0.25 * parts["lexical"], rel=1e-5
@@ -345,7 +343,7 @@ def test_a_shard_of_another_version_is_refused(shard: Shard, tmp_path: Path) -> 
     shard.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as arrays:
         np.savez(tmp_path / "b.npz", **{**arrays, "version": np.array(99)})
-    with pytest.raises(ValueError, match=r"shard of version 99; run `prepare` again"):
+    with pytest.raises(TrainerError, match=r"shard of version 99; run `prepare` again"):
         Shard.load(tmp_path / "b.npz")
 
 
@@ -374,9 +372,9 @@ class Recorder(Sampler):
         super().__init__(*arguments)
         self.taken: list[int] = []
 
-    def _view(self, unit: int, policy: ViewPolicy, rng: Generator) -> View:
+    def _view(self, unit: int, policy: ViewPolicy, rng: Generator, *, headless: bool = False) -> View:
         self.taken.append(unit)
-        return super()._view(unit, policy, rng)
+        return super()._view(unit, policy, rng, headless=headless)
 
 
 def equal(one: Batch, other: Batch) -> bool:
@@ -427,7 +425,7 @@ def test_without_single_functions_all_pairs_come_from_classes() -> None:
 
 
 def test_nothing_can_be_learned_without_a_class() -> None:
-    with pytest.raises(ValueError, match="no clone class of two programs"):
+    with pytest.raises(TrainerError, match="no clone class of two programs"):
         Sampler(synthetic_shard(languages=1), view_vocabulary(), BatchConfig(), 0)
 
 
@@ -519,7 +517,7 @@ def losses(folder: Path) -> dict[int, float]:
 
 def training(folder: Path, shard: Shard, config: TrainConfig, sampler: type[Sampler] = Sampler, seed: int = 0) -> Run:
     """A run that has not begun. `seed` decides the model, and everything that is drawn from the global generator."""
-    run = Run(tiny_encoder(seed), config, folder, CPU)
+    run = Run(ContrastiveObjective(tiny_encoder(seed), config), config, folder, OneDevice(CPU))
     torch.manual_seed(99)
     run.resume()
     run.sampler = sampler(shard, view_vocabulary(), BATCHES, config.seed)  # type: ignore[attr-defined]
@@ -530,7 +528,8 @@ def finish(run: Run, shard: Shard) -> Encoder:
     def evaluate(model: Encoder) -> dict[str, float]:
         return validate(model, shard, view_vocabulary(), 40, 50)
 
-    run.train(run.sampler, evaluate, export=lambda state: pack(run.model.config, state))  # type: ignore[attr-defined]
+    hooks = Hooks(export=lambda state: pack(run.model.config, state), evaluate=evaluate)
+    run.train(run.sampler, hooks)  # type: ignore[attr-defined]
     return run.model
 
 
@@ -589,7 +588,7 @@ def test_a_finished_run_does_nothing_more(shard: Shard, tmp_path: Path) -> None:
 
 def test_a_run_without_evaluation_keeps_no_best(shard: Shard, tmp_path: Path) -> None:
     run = training(tmp_path, shard, dataclasses.replace(STEPS, steps=1))
-    run.train(run.sampler, None, export=lambda state: {})  # type: ignore[attr-defined]
+    run.train(run.sampler, Hooks(export=dict))  # type: ignore[attr-defined]
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "steps.jsonl"}
 
 
@@ -598,7 +597,7 @@ def test_looking_at_a_run_does_not_change_it(shard: Shard, tmp_path: Path) -> No
     config = dataclasses.replace(STEPS, steps=4, evaluate_every=1)
     watched = finish(training(tmp_path / "watched", shard, config), shard)
     run = training(tmp_path / "alone", shard, config)
-    run.train(run.sampler, None, export=lambda state: {})  # type: ignore[attr-defined]
+    run.train(run.sampler, Hooks(export=dict))  # type: ignore[attr-defined]
     for name, value in run.model.state_dict().items():
         assert torch.equal(value, watched.state_dict()[name]), name
 
@@ -606,10 +605,10 @@ def test_looking_at_a_run_does_not_change_it(shard: Shard, tmp_path: Path) -> No
 def test_the_average_follows_the_weights(shard: Shard, tmp_path: Path) -> None:
     """With c = min(ema, (1 + step) / (10 + step)): average ← c · average + (1 − c) · weight."""
     run = training(tmp_path, shard, dataclasses.replace(STEPS, steps=1))
-    start = run.model.words.weight.detach().clone()
-    run.train(run.sampler, None, export=lambda state: {})  # type: ignore[attr-defined]
-    expected = start.lerp(run.model.words.weight.detach(), 0.9)
-    torch.testing.assert_close(run.average["words.weight"], expected)
+    start = run.model.body.words.weight.detach().clone()
+    run.train(run.sampler, Hooks(export=dict))  # type: ignore[attr-defined]
+    expected = start.lerp(run.model.body.words.weight.detach(), 0.9)
+    torch.testing.assert_close(run.average["body.words.weight"], expected)
 
 
 # --- weights in files ---
@@ -651,11 +650,12 @@ def test_options_become_configurations() -> None:
     import argparse
 
     parser = argparse.ArgumentParser()
-    trainer_run.add_options(parser)
-    train, batches = configs(parser.parse_args(["--steps", "7", "--no-bf16", "--pairs", "5", "--ema", "0.5"]))
-    assert train == TrainConfig(steps=7, bf16=False, ema=0.5)
-    assert batches == BatchConfig(pairs=5)
-    assert configs(parser.parse_args([])) == (TrainConfig(), BatchConfig())
+    add_options(parser)
+    given = "--steps 7 --no-bf16 --pairs 5 --ema 0.5 --rename-all 0.25".split()
+    (stage,) = default_recipe(changes_of(parser.parse_args(given))).stages
+    assert stage.train == TrainConfig(steps=7, bf16=False, ema=0.5)
+    assert stage.batches == BatchConfig(pairs=5, policy=ViewPolicy(rename_all=0.25))
+    assert changes_of(parser.parse_args([])) == {}
 
 
 # --- from a folder, and from a folder that was carried away ---
@@ -689,7 +689,7 @@ def test_a_folder_is_all_it_takes(data: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_carried(data: Path, packed: Path) -> None:
-    assert {path.name for path in packed.iterdir()} == {"README.md", "data", "trainer"}
+    assert {path.name for path in packed.iterdir()} == {"README.md", "configs", "data", "trainer"}
     assert not list(packed.rglob("__pycache__"))
     for name in ("valid.npz", "stand_ins.npz", "ids.json", "tokenizer.json", "lexicon.tsv"):
         assert (packed / "data" / name).read_bytes() == (data / name).read_bytes()

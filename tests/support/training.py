@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from polyclone_distill.trainer.model import Encoder, EncoderConfig
-from polyclone_distill.trainer.run import pack
+from polyclone_distill.trainer.mutation import Mutations
 from polyclone_distill.trainer.shards import DOC, FUNCTION, PROGRAM, Shard
+from polyclone_distill.trainer.starting import pack
 from polyclone_distill.trainer.views import Vocabulary
 
 TOKENS, WORDS = 200, 300
@@ -17,6 +18,9 @@ PAD, CLS, SEP, NAME = 0, 2, 3, 4
 #: Tokens and words from here on stand in for renamed identifiers; nothing else uses them.
 STAND_INS = 180
 STAND_IN_WORDS = 280
+#: What the tokens 10 to 16 of the made-up units stand for, so that there is something to mutate.
+SPELLED = {"[PAD]": PAD, "[UNK]": 1, "[CLS]": CLS, "[SEP]": SEP, "[name]": NAME, "not": 5, "<": 10, "[<=]": 11,
+           ">": 12, "[>=]": 13, "and": 14, "or": 15, "if": 16}  # fmt: skip
 CONFIG = EncoderConfig(
     vocabulary=TOKENS,
     lexicon=WORDS,
@@ -35,7 +39,10 @@ def view_vocabulary() -> Vocabulary:
     tokens[:, 0] = np.arange(STAND_INS, STAND_INS + 10)
     tokens[5:, 1] = np.arange(STAND_INS + 10, STAND_INS + 15)
     words = np.arange(STAND_IN_WORDS, STAND_IN_WORDS + 10)
-    return Vocabulary(pad=PAD, cls=CLS, sep=SEP, name=NAME, stand_in_tokens=tokens, stand_in_words=words, size=TOKENS)
+    return Vocabulary(
+        pad=PAD, cls=CLS, sep=SEP, name=NAME, stand_in_tokens=tokens, stand_in_words=words, size=TOKENS,
+        mutations=Mutations.of(SPELLED),
+    )  # fmt: skip
 
 
 class Writer:
@@ -52,6 +59,7 @@ class Writer:
         self.called: list[int] = []
         self.owner_offsets = [0]
         self.rows: list[tuple[int, int, int, int, int, int]] = []
+        self.signatures: list[tuple[int, int]] = []
 
     def add(
         self,
@@ -64,6 +72,7 @@ class Writer:
         language: int,
         kind: int,
         partner: int = -1,
+        signature: tuple[int, int] = (0, 0),
     ) -> None:
         """`occurrences`: (identifier or -1, tokens, words), in the order of the text."""
         for who, tokens, words in occurrences:
@@ -77,6 +86,7 @@ class Writer:
         self.called += called
         self.owner_offsets.append(len(self.called))
         self.rows.append((named, label, program, language, kind, partner))
+        self.signatures.append(signature)
 
     def shard(self) -> Shard:
         named, label, program, language, kind, partner = np.array(self.rows, np.int64).reshape(-1, 6).T
@@ -96,6 +106,8 @@ class Writer:
             language=language.astype(np.uint8),
             kind=kind.astype(np.uint8),
             partner=partner.astype(np.int32),
+            signature_tokens=np.array(self.signatures, np.uint16)[:, 0],
+            signature_words=np.array(self.signatures, np.uint16)[:, 1],
         )
 
 
@@ -158,6 +170,6 @@ def write_data(folder: Path) -> Path:
     ids = {"pad": PAD, "cls": CLS, "sep": SEP, "name": NAME, "size": TOKENS}
     (folder / "ids.json").write_text(json.dumps(ids), "utf-8")
     torch.save(pack(CONFIG, tiny_encoder().state_dict()), folder / "start.pt")
-    (folder / "tokenizer.json").write_text("{}\n", "utf-8")
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": SPELLED}}), "utf-8")
     (folder / "lexicon.tsv").write_text("# documents 1 buckets 1\n", "utf-8")
     return folder

@@ -49,9 +49,10 @@ def make_shard(units: Sequence[Unit], labels: Mapping[int, int], tokenizer: Toke
     owner_offsets = [0]
     named: list[int] = []
     rows: list[tuple[int, int, int, int, int]] = []
+    signatures: list[tuple[int, int]] = []
     docs: list[tuple[int, Unit]] = []
     for position, unit in enumerate(units):
-        _add_unit(unit, tokenizer, tokens, words, called, owner_offsets, named)
+        signatures.append(_add_unit(unit, tokenizer, tokens, words, called, owner_offsets, named))
         rows.append((labels.get(position, -1), unit.program, languages[unit.language], _ROLES[unit.role], -1))
         if unit.task is None and len(subwords(unit.doc)) >= 4:
             docs.append((position, unit))
@@ -64,7 +65,9 @@ def make_shard(units: Sequence[Unit], labels: Mapping[int, int], tokenizer: Toke
         owner_offsets.append(owner_offsets[-1])
         named.append(0)
         rows.append((-1, unit.program, languages[unit.language], DOC, position))
+        signatures.append((0, 0))
     label, program, language, kind, partner = np.array(rows, dtype=np.int64).T
+    signature_tokens, signature_words = np.array(signatures, dtype=np.uint16).T
     return Shard(
         tokens=np.concatenate(tokens.values),
         token_owner=np.concatenate(tokens.owners),
@@ -81,6 +84,8 @@ def make_shard(units: Sequence[Unit], labels: Mapping[int, int], tokenizer: Toke
         language=language.astype(np.uint8),
         kind=kind.astype(np.uint8),
         partner=partner.astype(np.int32),
+        signature_tokens=signature_tokens,
+        signature_words=signature_words,
     )
 
 
@@ -92,7 +97,8 @@ def _add_unit(
     called: list[np.ndarray],
     owner_offsets: list[int],
     named: list[int],
-) -> None:
+) -> tuple[int, int]:
+    """Effect: appends the unit. Returns how many of its tokens and words are of its signature."""
     atoms = unit.normalised.split(ATOM_SEPARATOR)
     names: dict[str, int] = {unit.name: 0} if unit.name else {}
     is_called = [0] * len(names)
@@ -101,7 +107,10 @@ def _add_unit(
     starts: list[int] = []
     bag: list[int] = []
     bag_owners: list[int] = []
-    for atom in atoms:
+    signature = (0, 0)
+    for position, atom in enumerate(atoms):
+        if position == unit.signature_atoms:
+            signature = len(ids), len(bag)
         who = -1
         if atom[0] in "ic":
             who = names.setdefault(atom[1:], len(names))
@@ -121,3 +130,6 @@ def _add_unit(
     called.append(np.array(is_called, dtype=np.uint8))
     owner_offsets.append(owner_offsets[-1] + len(is_called))
     named.append(1 if unit.name else 0)
+    # The middle of a long unit is left out; a signature that reaches into it is none to cut off.
+    fits = signature[0] <= MAX_TOKENS * 5 // 8 and signature[1] <= MAX_WORDS * 5 // 8
+    return signature if fits else (0, 0)

@@ -9,7 +9,8 @@ from itertools import islice
 from multiprocessing import get_context
 
 from polyclone.extract import extract, extract_snippet
-from polyclone.values import Function
+from polyclone.normalise import normalise
+from polyclone.values import ATOM_SEPARATOR, Function
 
 from .programs import Program
 
@@ -34,6 +35,8 @@ class Unit:
     qualified_name: str
     doc: str
     normalised: str
+    signature_atoms: int = 0
+    """How many of the first atoms stand before the body; 0 if that is not known."""
 
 
 def main_function(functions: Iterable[Function]) -> Function | None:
@@ -55,15 +58,30 @@ def units_of_task_program(number: int, program: Program) -> list[Unit]:
 
 def units_of_library_file(number: int, program: Program) -> list[Unit]:
     """Every function of a library file that is neither trivial nor huge."""
-    found = extract(program.code.encode("utf-8", "surrogatepass"), program.language, program.path).functions
+    source = program.code.encode("utf-8", "surrogatepass")
     return [
-        _unit(number, program, "function", function)
-        for function in found
+        _unit(number, program, "function", function, signature=signature_atoms(source, program.language, function))
+        for function in extract(source, program.language, program.path).functions
         if function.kind != "script" and 24 <= function.normalised.count("\x1f") + 1 <= 800
     ]
 
 
-def _unit(number: int, program: Program, role: str, function: Function, name: str | None = None) -> Unit:
+def signature_atoms(source: bytes, language: str, function: Function) -> int:
+    """Atoms of `function` before its body; 0 where they cannot be told apart from the rest.
+
+    A signature with comments or annotations inside is one of those: its atoms are no prefix of the function's.
+    """
+    start, body = function.span.start_byte, function.body_span.start_byte
+    if not start < body < function.span.end_byte:
+        return 0
+    before = normalise(source, start, body, (), language)
+    known = before and function.normalised.startswith(before + ATOM_SEPARATOR)
+    return before.count(ATOM_SEPARATOR) + 1 if known else 0
+
+
+def _unit(
+    number: int, program: Program, role: str, function: Function, name: str | None = None, signature: int = 0
+) -> Unit:
     return Unit(
         program=number,
         role=role,
@@ -77,6 +95,7 @@ def _unit(number: int, program: Program, role: str, function: Function, name: st
         qualified_name=function.qualified_name,
         doc=function.doc,
         normalised=function.normalised,
+        signature_atoms=signature,
     )
 
 

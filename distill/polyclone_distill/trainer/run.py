@@ -1,16 +1,21 @@
-"""One encoder run from a prepared directory: `python -m polyclone_distill.trainer DATA OUT`, or carried alone.
+"""One encoder from a prepared directory: `python -m polyclone_distill.trainer DATA OUT`, or carried alone.
 
-The directory holds `train.npz`, `valid.npz`, `stand_ins.npz`, `ids.json` and `start.pt` (weights and sizes).
+The directory holds `train.npz`, `valid.npz`, `stand_ins.npz`, `ids.json`, `tokenizer.json` and `start.pt` (weights
+and sizes). Stages follow each other in folders of their own; what the last one ends with is `OUT/best.pt`.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import logging
+import shutil
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,46 +23,59 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .batches import BatchConfig, Sampler
-from .loop import Run, TrainConfig, validate
-from .model import Encoder, EncoderConfig
+from .batches import Sampler
+from .cross_encoder import CrossEncoder, load_cross_encoder
+from .devices import Devices, OneDevice
+from .errors import TrainerError
+from .loop import Hooks, Run
+from .masking import MaskedSampler
+from .mining import mine
+from .model import Encoder
+from .mutation import Mutations
+from .objective import ContrastiveObjective, MaskedObjective
+from .options import add_options, changes_of, recipe_of
+from .settings import BatchConfig, DistillConfig, Recipe, Stage, TrainConfig
 from .shards import Shard
-from .views import ViewPolicy, Vocabulary
+from .starting import load_encoder, pack, start_student
+from .tables import teacher_table
+from .validation import validate, validate_masked
+from .views import Vocabulary
+
+__all__ = ["Materials", "load_encoder", "load_vocabulary", "main", "pack", "run_recipe", "train_encoder"]
 
 log = logging.getLogger(__name__)
 
+NEEDED = ("train.npz", "valid.npz", "stand_ins.npz", "ids.json", "start.pt")
+
 
 def load_vocabulary(data: Path) -> Vocabulary:
+    """Ids, stand-ins and what can be mutated. Effect: reads `ids.json`, `stand_ins.npz` and `tokenizer.json`."""
     ids = json.loads((data / "ids.json").read_text("utf-8"))
+    spelled = json.loads((data / "tokenizer.json").read_text("utf-8")).get("model", {}).get("vocab", {})
     with np.load(data / "stand_ins.npz", allow_pickle=False) as arrays:
         return Vocabulary(
             pad=ids["pad"], cls=ids["cls"], sep=ids["sep"], name=ids["name"], size=ids["size"],
             stand_in_tokens=arrays["tokens"], stand_in_words=arrays["words"],
+            mask=spelled.get("[UNK]", 1), mutations=Mutations.of(spelled),
         )  # fmt: skip
 
 
-def load_encoder(path: Path) -> Encoder:
-    """An encoder from `{"config": sizes, "state": weights}`; weights may be half precision.
+@dataclass(frozen=True)
+class Materials:
+    """What a run is given besides its recipe."""
 
-    A carried start has `lexicon_scale` (the norm of each row) in place of the lexicon's weights, which are
-    Gaussian noise of that norm: they are drawn again.
-    """
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    model = Encoder(EncoderConfig(**saved["config"]))
-    if "lexicon_scale" in saved:
-        noise = torch.randn(model.lexicon.weight.shape, generator=torch.Generator().manual_seed(0))
-        unit = noise / noise.norm(dim=1, keepdim=True)
-        saved["state"]["lexicon.weight"] = unit * saved["lexicon_scale"].float()[:, None]
-    model.load_state_dict({name: value.float() for name, value in saved["state"].items()})
-    return model
-
-
-def pack(config: EncoderConfig, state: dict[str, Tensor]) -> dict[str, Any]:
-    """What `load_encoder` reads, in half precision."""
-    return {
-        "config": dataclasses.asdict(config),
-        "state": {name: value.half() if value.is_floating_point() else value for name, value in state.items()},
-    }
+    data: Path
+    weights: Path | None = None
+    """Start from these, whatever the recipe's start is."""
+    teachers: tuple[Path, ...] = ()
+    """Folders of runs, or their `best.pt`."""
+    pair_teacher: Path | None = None
+    validation_limit: int = 1200
+    devices: Devices | None = None
+    show: Callable[[Mapping[str, Any]], None] | None = None
+    """Is told every logged row, with the number of its `stage`; then nothing is logged."""
+    tables: Path | None = None
+    """Where vectors of a teacher that reads plain units are kept for other runs; None: in the folder of the run."""
 
 
 def train_encoder(
@@ -69,75 +87,203 @@ def train_encoder(
     weights: Path | None = None,
     validation_limit: int = 1200,
 ) -> Path:
-    """Trains from `data` into `out`, resuming a checkpoint found there. Returns the path of the best weights.
+    """One stage from `data` into `out` without a recipe, resuming a checkpoint found there. Returns the best weights.
 
     A new run starts from `weights`, which must have the vocabulary of `data`, or from its `start.pt`.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    vocabulary = load_vocabulary(data)
-    shard, unseen = Shard.load(data / "train.npz"), Shard.load(data / "valid.npz")
-    model = load_encoder(weights or data / "start.pt")
-    if model.words.num_embeddings != vocabulary.size:
-        raise ValueError(
-            f"{weights} knows {model.words.num_embeddings} tokens and {data} has {vocabulary.size}: "
-            "run `prepare --vocabulary` with the vocabulary that the weights were trained with."
-        )
-    torch.manual_seed(train.seed)
-    run = Run(model, train, out, device)
-    resumed = run.resume()
-    manifest = {
-        "train": dataclasses.asdict(train),
-        "batches": dataclasses.asdict(batches),
-        "encoder": dataclasses.asdict(model.config),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "units": len(shard),
-        "device": str(device),
-        "torch": torch.__version__,
-    }
-    (out / "run.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-    log.info("%s at step %d of %d", "resumed" if resumed else "started", run.step, train.steps)
-    sampler = Sampler(shard, vocabulary, batches, train.seed)
-    run.train(
-        sampler,
-        lambda m: validate(m, unseen, vocabulary, batches.budget, validation_limit),
-        export=lambda state: pack(model.config, state),
-    )
+    recipe = Recipe(stages=(Stage(train=train, batches=batches),))
+    return run_recipe(recipe, out, Materials(data=data, weights=weights, validation_limit=validation_limit))
+
+
+def run_recipe(recipe: Recipe, out: Path, materials: Materials) -> Path:
+    """Effect: all stages, one after the other, each resumed where it was left. Returns the path of the best weights.
+
+    A single stage has `out` to itself; of several each has `out/<number>-<name>`, starts with the best weights of the
+    one before, and `out/best.pt` is a copy of the last one's. Teachers look on where the labels are contrastive.
+    """
+    _check(materials.data)
+    weights = materials.weights
+    best = out / "best.pt"
+    for number, stage in enumerate(recipe.stages, 1):
+        folder = out if len(recipe.stages) == 1 else out / f"{number}-{stage.name}"
+        if len(recipe.stages) > 1:
+            log.info("stage %d of %d: %s", number, len(recipe.stages), stage.name)
+        given = dataclasses.replace(materials, weights=weights, show=_of_stage(materials.show, number))
+        best = run_stage(recipe, stage, folder, given)
+        weights = best
+    if best != out / "best.pt" and not (materials.devices and materials.devices.rank):
+        shutil.copyfile(best, out / "best.pt")
     return out / "best.pt"
 
 
+def _of_stage(
+    show: Callable[[Mapping[str, Any]], None] | None, number: int
+) -> Callable[[Mapping[str, Any]], None] | None:
+    """`show` with the number of the stage, from 1, in every row it is told."""
+    if show is None:
+        return None
+    return lambda row: show({**row, "stage": number})
+
+
+def run_stage(recipe: Recipe, stage: Stage, out: Path, materials: Materials) -> Path:
+    """Effect: one stage in the folder `out`, which gets `run.json` besides what a `Run` writes."""
+    data, devices, train = materials.data, materials.devices or OneDevice(), stage.train
+    out.mkdir(parents=True, exist_ok=True)
+    vocabulary = load_vocabulary(data)
+    shard, unseen = Shard.load(data / "train.npz"), Shard.load(data / "valid.npz")
+    model = _start(recipe, materials, train.seed)
+    if model.config.vocabulary != vocabulary.size:
+        raise TrainerError(
+            f"{materials.weights} knows {model.config.vocabulary} tokens and {data} has {vocabulary.size}: "
+            "run `prepare --vocabulary` with the vocabulary that the weights were trained with."
+        )
+    torch.manual_seed(train.seed + 1000 * devices.rank)
+    objective, sampler = _parts(recipe.distill, stage, model, shard, vocabulary, materials, devices, out)
+    run = Run(objective, train, out, devices)
+    resumed = run.resume()
+    if not devices.rank:
+        record = {**_manifest(recipe, stage, model, materials), "units": len(shard), "device": str(devices.device)}
+        (out / "run.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    log.info("%s at step %d of %d", "resumed" if resumed else "started", run.step, train.steps)
+    run.train(sampler, _hooks(stage, model, shard, unseen, vocabulary, sampler, materials))
+    return out / "best.pt"
+
+
+def _start(recipe: Recipe, materials: Materials, seed: int) -> Encoder:
+    if materials.weights is not None:
+        model = load_encoder(run_weights(materials.weights))
+        other = [name for name, size in recipe.encoder.items() if getattr(model.config, name, None) != size]
+        if other:
+            raise TrainerError(
+                f"{materials.weights} differs from the configuration {recipe.name} in {', '.join(sorted(other))};"
+                " give the configuration it was trained with, or none."
+            )
+        return model
+    return start_student(materials.data, recipe.encoder, recipe.start, seed)
+
+
+def run_weights(path: Path) -> Path:
+    """The weights of a run: `best.pt` of a folder, or the file itself."""
+    return path / "best.pt" if path.is_dir() else path
+
+
+def _parts(
+    distill: DistillConfig,
+    stage: Stage,
+    model: Encoder,
+    shard: Shard,
+    vocabulary: Vocabulary,
+    materials: Materials,
+    devices: Devices,
+    out: Path,
+) -> tuple[ContrastiveObjective | MaskedObjective, Sampler | MaskedSampler]:
+    """Objective and sampler of a stage."""
+    if stage.train.objective == "masked":
+        sampler = MaskedSampler(shard, vocabulary, stage.batches, stage.train, rank=devices.rank)
+        return MaskedObjective(model, stage.train), sampler
+    teachers = [load_encoder(run_weights(path)).to(devices.device) for path in materials.teachers]
+    judge: CrossEncoder | None = None
+    if materials.pair_teacher is not None:
+        judge = load_cross_encoder(materials.pair_teacher)[0].to(devices.device)
+    tables: list[tuple[Tensor, Tensor]] = []
+    if distill.teacher_view == "plain":
+        kept = materials.tables or out
+        tables = [teacher_table(t, shard, vocabulary, stage.batches.budget, kept) for t in teachers]
+    objective = ContrastiveObjective(model, stage.train, distill, teachers, judge, tables)
+    return objective, Sampler(shard, vocabulary, stage.batches, stage.train.seed, rank=devices.rank)
+
+
+def _hooks(
+    stage: Stage,
+    model: Encoder,
+    shard: Shard,
+    unseen: Shard,
+    vocabulary: Vocabulary,
+    sampler: Sampler | MaskedSampler,
+    materials: Materials,
+) -> Hooks:
+    train, batches, limit = stage.train, stage.batches, materials.validation_limit
+
+    def evaluate(judged: Encoder) -> Mapping[str, float]:
+        if train.objective == "masked":
+            return validate_masked(judged, unseen, vocabulary, batches, train, limit)
+        return validate(judged, unseen, vocabulary, batches.budget, limit)
+
+    def search(judged: Encoder, step: int) -> tuple[dict[int, Any], dict[str, int]]:
+        assert isinstance(sampler, Sampler)
+        return mine(
+            judged, shard, sampler.classes, vocabulary,
+            budget=batches.budget, pool=train.mine_pool, seed=(train.seed, step, 11),
+        )  # fmt: skip
+
+    def export(state: dict[str, Tensor]) -> dict[str, Any]:
+        return pack(model.config, state)
+
+    mining = train.mine_every > 0 and train.objective == "contrastive"
+    return Hooks(export=export, evaluate=evaluate, mine=search if mining else None, show=materials.show)
+
+
+def _manifest(recipe: Recipe, stage: Stage, model: Encoder, materials: Materials) -> dict[str, Any]:
+    """What a run was: configuration, commit if there is one, digests of its data, seed, versions."""
+    given = [materials.data / name for name in NEEDED]
+    given += [run_weights(path) for path in (materials.weights, *materials.teachers, materials.pair_teacher) if path]
+    return {
+        "recipe": recipe.name,
+        "start": recipe.start if materials.weights is None else run_weights(materials.weights).name,
+        "stage": stage.name,
+        "train": dataclasses.asdict(stage.train),
+        "batches": dataclasses.asdict(stage.batches),
+        "distill": dataclasses.asdict(recipe.distill),
+        "encoder": dataclasses.asdict(model.config),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "seed": stage.train.seed,
+        "commit": _commit(),
+        "digests": {
+            f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in given
+        },
+        "torch": torch.__version__,
+    }
+
+
+def _commit() -> str | None:
+    """The commit this code stands at; None outside a repository."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _check(data: Path) -> None:
+    missing = [name for name in NEEDED if not (data / name).exists()]
+    if missing:
+        raise TrainerError(f"{data} lacks {', '.join(missing)}; run `polyclone-distill prepare --out {data}` first.")
+
+
+def materials_of(options: argparse.Namespace) -> Materials:
+    """What the command line gives a run besides its recipe."""
+    return Materials(
+        data=options.data,
+        weights=options.weights,
+        teachers=tuple(options.teacher),
+        pair_teacher=options.pair_teacher,
+        validation_limit=options.validation_limit,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0, or 2 with one line that says what to do."""
     parser = argparse.ArgumentParser(prog="trainer", description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--weights", type=Path, help="start from these instead of `start.pt`")
-    parser.add_argument("--validation-limit", type=int, default=1200)
     add_options(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
-    train, batches = configs(options)
-    more = {"weights": options.weights, "validation_limit": options.validation_limit}
-    train_encoder(options.data, options.out, train, batches, **more)
+    try:
+        run_recipe(recipe_of(options, changes_of(options)), options.out, materials_of(options))
+    except TrainerError as error:
+        print(f"trainer: {error}", file=sys.stderr)
+        return 2
     return 0
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """One option for every simple field of the configurations."""
-    for config in (TrainConfig, BatchConfig, ViewPolicy):
-        for field in dataclasses.fields(config):
-            if not isinstance(field.default, int | float):
-                continue
-            flag = "--" + field.name.replace("_", "-")
-            if isinstance(field.default, bool):
-                parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default)
-            else:
-                parser.add_argument(flag, type=type(field.default), default=field.default)
-
-
-def configs(options: argparse.Namespace) -> tuple[TrainConfig, BatchConfig]:
-    given = vars(options)
-
-    def fill(config: type[Any]) -> Any:
-        return config(**{f.name: given[f.name] for f in dataclasses.fields(config) if f.name in given})
-
-    return fill(TrainConfig), dataclasses.replace(fill(BatchConfig), policy=fill(ViewPolicy))

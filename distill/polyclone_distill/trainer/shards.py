@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-SHARD_VERSION = 2
+from .errors import TrainerError
+
+#: Version 2 had no signatures; it is read as if none were known.
+SHARD_VERSION = 3
+READABLE = (2, 3)
 PROGRAM, FUNCTION, DOC = 0, 1, 2
 
 
@@ -41,6 +46,9 @@ class Shard:
     kind: NDArray[np.uint8]
     partner: NDArray[np.int32]
     """For a DOC unit the position of the unit it describes; -1 otherwise."""
+    signature_tokens: NDArray[np.uint16]
+    """How many of the unit's first tokens stand before its body; 0 if that is not known."""
+    signature_words: NDArray[np.uint16]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -52,6 +60,9 @@ class Shard:
     @classmethod
     def load(cls, path: Path) -> Shard:
         with np.load(path, allow_pickle=False) as data:
-            if int(data["version"]) != SHARD_VERSION:
-                raise ValueError(f"{path} is a shard of version {int(data['version'])}; run `prepare` again.")
-            return cls(**{field.name: data[field.name] for field in fields(cls)})
+            if int(data["version"]) not in READABLE:
+                raise TrainerError(f"{path} is a shard of version {int(data['version'])}; run `prepare` again.")
+            unknown = np.zeros(len(data["label"]), dtype=np.uint16)
+            arrays: dict[str, Any] = {name: data[name] for name in data.files if name != "version"}
+            arrays = {**dict.fromkeys(("signature_tokens", "signature_words"), unknown), **arrays}
+            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
