@@ -122,10 +122,15 @@ class Verdict(NamedTuple):
     """Whether one calls the other, which is then no clone."""
     reasons: tuple[Reason, ...] | None
     """None as long as nobody asked."""
+    verified: bool = True
+    """False if a language model was to verify the pair and its time was up before."""
 
 
 class Judge:
-    """Verdicts on pairs of units. What was judged once is remembered by content, until `keep` forgets it."""
+    """Verdicts on pairs of units. What was judged once is remembered by content, until `keep` forgets it.
+
+    Not remembered is a verdict that was to be verified and was not: next time there may be time for it.
+    """
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
@@ -142,7 +147,7 @@ class Judge:
             verdict = found[key]
             if verdict.reasons is None and not verdict.caller and verdict.probability >= least:
                 found[key] = verdict._replace(reasons=self._reasons(one.function, other.function, verdict.similarity))
-        self._known.update((key, verdict) for key, verdict in found.items() if _is_final(verdict))
+        self._known.update((key, verdict) for key, verdict in found.items() if verdict.verified)
         return [found[key] for key in keys]
 
     @property
@@ -171,6 +176,7 @@ class Judge:
                 similarity=round(float(similarity), 4),
                 caller=calls_the_other(one.function, other.function),
                 reasons=None,
+                verified=not self._verifier.is_unverified(one.function.normalised, other.function.normalised),
             )
             for (one, other), probability, similarity in zip(pairs, probabilities, features[:, 0], strict=True)
         ]
@@ -179,11 +185,6 @@ class Judge:
         # The order decides whose spelling of a common name is shown; like the key, it depends on content alone.
         one, other = sorted((one, other), key=lambda function: (function.language, function.digest))
         return self._verifier.reasons(one.normalised, other.normalised, similarity, names=(one.name, other.name))
-
-
-def _is_final(verdict: Verdict) -> bool:
-    """Not so for a pair that a language model was to judge and had no time for: it may come to it next time."""
-    return not any(reason.kind == "judge" and not reason.score for reason in verdict.reasons or ())
 
 
 VerdictKey = tuple[str, str, str, str]

@@ -64,17 +64,19 @@ def edges_of(
     pairs: Sequence[tuple[Unit, Unit]],
     copies: Mapping[str, Sequence[Function]],
     threshold: float,
-) -> dict[str, list[Edge]]:
-    """The pairs that are reported, seen from both sides: digest → edges, the best first."""
+) -> tuple[dict[str, list[Edge]], int]:
+    """The pairs that are reported, seen from both sides: digest → edges, the best first; how many are unverified."""
     sides = [(side_of(a, copies), side_of(b, copies)) for a, b in pairs]
     found: dict[str, list[Edge]] = {}
+    unverified = 0
     for (a, b), verdict in zip(pairs, judge(sides, threshold), strict=True):
+        unverified += not verdict.verified
         if (edge := edge_of(verdict, b.digest, threshold)) is not None:
             found.setdefault(a.digest, []).append(edge)
             found.setdefault(b.digest, []).append(edge._replace(other=a.digest))
     for edges in found.values():
         edges.sort()
-    return found
+    return found, unverified
 
 
 def edge_of(verdict: Verdict, other: str, threshold: float) -> Edge | None:

@@ -41,6 +41,8 @@ class Holdings:
         self._digests: dict[int, str] = {}
         self._pairs: _Pairs = np.zeros(0, np.int64)
         """Candidates held, each as its lower handle · 2³² + the higher one; sorted."""
+        self._unverified: set[tuple[str, str]] = set()
+        """Candidates by digest that a language model was to verify and had no time for."""
         self._functions = self._too_small = self._truncated = 0
 
     @property
@@ -192,6 +194,7 @@ class Holdings:
         """Take back what was reported of these pairs. Returns the units that lost something."""
         lost: set[str] = set()
         for one, other in self._named(pairs):
+            self._unverified.discard((one, other))
             for digest, partner in ((one, other), (other, one)):
                 edges = self._edges.get(digest, ())
                 left = tuple(edge for edge in edges if edge.other != partner)
@@ -207,6 +210,10 @@ class Holdings:
         named = self._named(pairs)
         gained: dict[str, list[Edge]] = {}
         for (one, other), verdict in zip(named, self.judge(self._sides(pairs), self.threshold), strict=True):
+            if verdict.verified:
+                self._unverified.discard((one, other))
+            else:
+                self._unverified.add((one, other))
             if (edge := edge_of(verdict, other, self.threshold)) is not None:
                 gained.setdefault(one, []).append(edge)
                 gained.setdefault(other, []).append(edge._replace(other=one))
@@ -266,6 +273,7 @@ class Holdings:
                 too_small=self._too_small,
                 truncated=self._truncated,
                 pairs=sum(map(len, self._edges.values())) // 2,
+                unverified=len(self._unverified),
             ),
             skipped=skipped,
             walk_failures=walk_failures,

@@ -95,7 +95,7 @@ class Reranker(Verifier):
         self._judge, self._clock = judge, clock
         self._allowance = Allowance(budget_s, SHARE, clock)
         self._known: OrderedDict[bytes, float] = OrderedDict()
-        self._unread: OrderedDict[bytes, None] = OrderedDict()
+        self._missed: OrderedDict[bytes, None] = OrderedDict()
         self._lock = threading.Lock()
         self.verification = Verification()
 
@@ -138,11 +138,15 @@ class Reranker(Verifier):
         key = _key((left, right))
         if key in self._known:
             said = Reason(kind="judge", text="judged by the language model", score=self._known[key])
-        elif key in self._unread:
+        elif key in self._missed:
             said = Reason(kind="judge", text="not verified by the language model: its time was up")
         else:
             return facts
         return (*facts, said)
+
+    def is_unverified(self, left: str, right: str) -> bool:
+        """Whether the judge was to verify this pair and did not come to it. Of a pair long ago it is not known."""
+        return _key((left, right)) in self._missed
 
     def _verify(self, pairs: list[Pair]) -> list[float | None]:
         """A probability for each pair, or None where time was up. What was judged before costs nothing."""
@@ -163,8 +167,10 @@ class Reranker(Verifier):
         self._allowance.spend(elapsed)
         verdicts = [self._known.get(key) for key in keys]
         for key, verdict in zip(keys, verdicts, strict=True):
+            self._missed.pop(key, None)
             if verdict is None:
-                _remember(self._unread, key, None)
+                # Those of one call are all kept, however many: whoever called asks for them next.
+                _remember(self._missed, key, None, most=max(_REMEMBERED, len(keys)))
         self._count(verdicts, truncated, elapsed)
         return verdicts
 
@@ -192,7 +198,7 @@ def _key(pair: Pair) -> bytes:
     return blake2b(len(first).to_bytes(8, "little") + first + second, digest_size=16).digest()
 
 
-def _remember(memory: OrderedDict[bytes, Any], key: bytes, value: Any) -> None:
+def _remember(memory: OrderedDict[bytes, Any], key: bytes, value: Any, most: int = _REMEMBERED) -> None:
     memory[key] = value
-    if len(memory) > _REMEMBERED:
+    if len(memory) > most:
         memory.popitem(last=False)

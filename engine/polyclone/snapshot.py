@@ -49,6 +49,7 @@ class Counts:
     truncated: int = 0
     pairs: int = 0
     """Reported pairs of contents; copies of one content count once."""
+    unverified: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,4 +149,5 @@ class Snapshot:
             groups=groups,
             skipped=dict(sorted(self.skipped.items())),
             failures=self.failures,
+            unverified=self.counts.unverified,
         )

@@ -149,6 +149,8 @@ class WordPiece:
             if model["type"] != "WordPiece" or model["continuing_subword_prefix"] != "##":
                 raise ModelError(f"tokenizer.json is of type {model['type']!r}; this engine reads WordPiece.")
             return cls(model["vocab"])
+        except RecursionError as error:
+            raise ModelError("tokenizer.json is nested too deep; rebuild the bundle.") from error
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"tokenizer.json cannot be read ({error}); rebuild the bundle.") from error
 

@@ -175,3 +175,5 @@ class ScanResult:
     skipped: Mapping[str, int] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     root: str = ""
+    unverified: int = 0
+    """Candidate pairs of contents that the bundle's language model was to verify and had no time for."""

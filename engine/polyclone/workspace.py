@@ -160,7 +160,7 @@ class Workspace:
         pairs = self._search(units, tell)
         threshold = options.threshold(self.model)
         tell(Progress("judge", 0, len(pairs)))
-        edges = edges_of(Judge(self.model.verifier), pairs, copies, threshold)
+        edges, unverified = edges_of(Judge(self.model.verifier), pairs, copies, threshold)
         matches = all_matches(edges, copies, same_language=options.same_language)
         known = {unit.digest: unit for unit in units}
         groups = grouped(matches, self.model, known, threshold=threshold, same_language=options.same_language)
@@ -177,6 +177,7 @@ class Workspace:
             skipped=dict(sorted(self.skipped.items())),
             failures=self.failures,
             root=self.root,
+            unverified=unverified,
         )
 
     def query(self, target: Function, *, limit: int = 10) -> tuple[Match, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from polyclone_distill.llm.saved import Student, load_student
 from .parity import Subject
 from .samples import Sample, labelled_pairs
 from .subjects import Task, judge_subject, judge_task
+
+log = logging.getLogger(__name__)
 
 #: Stands in until a run brings a calibration: the logit is taken at its word.
 LOGISTIC = tuple((logit, 1 / (1 + math.exp(-logit))) for logit in (-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0))
@@ -52,11 +55,19 @@ class JudgePart:
 
     @property
     def precisions(self) -> tuple[tuple[tuple[float, float], ...], float] | None:
-        """(precision, least probability) pairs and the default precision, if the run measured them with its judge."""
+        """(precision, least probability) pairs and the default precision, if the run measured them with its judge.
+
+        The default is what the run wished for, or the best that it reached. None if it reached nothing.
+        """
         found = self.student.record.calibration or {}
-        if "precisions" not in found:
+        reached = tuple((float(a), float(b)) for a, b in found.get("precisions", ()))
+        if not reached:
+            log.warning("the judge's run measured no precision; the pair head's thresholds are taken for its own")
             return None
-        return tuple((float(a), float(b)) for a, b in found["precisions"]), float(found["default_precision"])
+        wished, best = float(found["default_precision"]), max(precision for precision, _ in reached)
+        if best < wished:
+            log.warning("the judge's run reached a precision of %g, not the wished %g", best, wished)
+        return reached, min(wished, best)
 
     @property
     def training(self) -> dict[str, Any]:

@@ -296,11 +296,11 @@ def test_what_is_forgotten_is_judged_again() -> None:
 
 def test_what_a_language_model_did_not_come_to_is_asked_again() -> None:
     verifier = CountingVerifier()
-    said = [Reason(kind="judge", text="not verified"), Reason(kind="judge", text="judged", score=0.9)]
-    verifier.reasons = lambda *_, **__: (said.pop(0),)  # type: ignore[method-assign]
+    missed = [True, False]
+    verifier.is_unverified = lambda left, right: missed.pop(0)  # type: ignore[attr-defined]
     judge = Judge(verifier)  # type: ignore[arg-type]
-    for _ in range(3):
-        judge([(side(B), side(C))], 0.5)
+    verdicts = [judge([(side(B), side(C))], least)[0] for least in (1.01, 0.5, 0.5)]
+    assert [verdict.verified for verdict in verdicts] == [False, True, True]
     assert verifier.pairs == 2
 
 

@@ -205,7 +205,8 @@ class Following(RuleBasedStateMachine):
         assert found.groups == expected.groups
         gone = {str(root) for root in self.roots if not root.exists()}
         assert tuple(f for f in found.failures if f.path not in gone) == expected.failures
-        for name in ("model", "files", "functions", "too_small", "truncated", "threshold", "skipped", "root"):
+        counts = ("files", "functions", "too_small", "truncated", "unverified")
+        for name in ("model", *counts, "threshold", "skipped", "root"):
             assert getattr(found, name) == getattr(expected, name), name
         assert snapshot.paths == space.paths
         self.each_question_has_the_answer_of_the_whole(expected.matches)

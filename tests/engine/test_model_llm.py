@@ -22,9 +22,11 @@ from polyclone.encode.llm import LlmEncoder
 from polyclone.encode.prompts import PROMPT_VERSION, PromptTokenizer, canonical, pad, render
 from polyclone.errors import ModelError
 from polyclone.extract import extract_snippet
+from polyclone.live import LiveWorkspace
 from polyclone.model import load_model
 from polyclone.rerank import Allowance, Reranker
 from polyclone.values import ATOM_SEPARATOR
+from polyclone.workspace import Options
 from support.bundles import (
     DIMENSION,
     JUDGE_SPEC,
@@ -288,6 +290,27 @@ def test_who_asks_again_gets_further_and_pays_nothing_twice(
     assert verifier.probabilities(features).tolist() == verifier.probabilities(features).tolist()
     assert len(whole) == 10
     assert clock.now - before <= 10.0
+
+
+def test_a_scan_says_how_many_pairs_were_not_verified(llm: Path, tmp_path: Path) -> None:
+    code = workspace(tmp_path)
+    none, enough = (scan([code], model=load_model(llm, judge_budget_s=budget)) for budget in (0.0, 30.0))
+    assert (none.unverified, enough.unverified) == (1, 0)
+
+
+def test_what_was_not_verified_is_no_verdict_to_keep(llm: Path, tmp_path: Path) -> None:
+    """Whoever opens the workspace again has time for what there was none for, reported or not."""
+    code, index = workspace(tmp_path), tmp_path / "index"
+    options = Options(min_probability=1.0)
+    counts = []
+    for budget in (0.0, 30.0, 0.0):
+        with LiveWorkspace(
+            load_model(llm, judge_budget_s=budget), options=options, index_file=index, isolate=False
+        ) as space:
+            space.open([code])
+            counts.append(space.snapshot.result.unverified)
+            space.save()
+    assert counts == [1, 0, 0]
 
 
 def test_an_improbable_pair_is_not_worth_the_time(tmp_path: Path) -> None:

@@ -300,6 +300,15 @@ def test_json_of_a_pair() -> None:
     }
 
 
+def test_pairs_that_were_not_verified_are_counted() -> None:
+    result = scan_result(unverified=1_200)
+    assert "\nNot verified by the language model: 1,200 pairs; its time was up\nSkipped:" in text.render(result)
+    assert "Not verified" not in text.render(scan_result())
+    found = json.loads(json_v1.render(result))
+    check(found)
+    assert found["unverified"] == 1200
+
+
 def test_json_of_the_rest() -> None:
     found = json.loads(json_v1.render(scan_result()))
     pairs, groups = found.pop("pairs"), found.pop("groups")
@@ -322,6 +331,7 @@ def test_json_of_the_rest() -> None:
         "functions": 12,
         "too_small": 3,
         "truncated": 1,
+        "unverified": 0,
         "skipped": {"generated": 2, "vendored": 40},
         "failures": [{"path": "go/bad.go", "stage": "parse", "message": "took longer than 10 s"}],
         "suppressed": None,

@@ -168,6 +168,7 @@ def test_longest_match_comes_first() -> None:
         ("{", "cannot be read"),
         ("[]", "cannot be read"),
         ("{}", "cannot be read"),
+        ('{"model":' * 200_000, "nested too deep; rebuild the bundle"),
         ('{"model": {"type": "WordPiece", "continuing_subword_prefix": "##", "vocab": 3}}', "cannot be read"),
         ('{"model": {"type": "BPE", "vocab": {}}}', "'BPE'; this engine reads WordPiece"),
         (tokenizer_json({PAD: 0, UNK: 1, CLS: 2}), rf"lacks \[SEP\], \{STRING[:-1]}"),

@@ -21,11 +21,11 @@ from polyclone.encode.prompts import PromptTokenizer
 from polyclone.encode.runtime import session
 from polyclone.errors import UsageError
 from polyclone.model import load_model
-from polyclone_distill.llm.saved import ADAPTER, BASE, STUDENT, Student, load_student, read_record
+from polyclone_distill.llm.saved import ADAPTER, BASE, STUDENT, Student, StudentRecord, load_student, read_record
 from polyclone_export import llm
 from polyclone_export.cli import main
 from polyclone_export.graphs import export_dynamo, halve, quantise_int8
-from polyclone_export.judges import judge_part
+from polyclone_export.judges import JudgePart, judge_part
 from polyclone_export.llm import check_roads, export_student, has_optimum, interface
 from polyclone_export.parity import (
     BOUNDS,
@@ -350,6 +350,29 @@ def test_a_compact_encoder_may_have_a_language_model_as_its_judge(exports: Any, 
     assert part.spec.layout == "sides"
     with pytest.raises(UsageError, match="which judges no pairs; give it as --encoder"):
         judge_part(exports("qwen2", "contrastive", None).run, sample)
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        ([[0.5, 0.1], [0.9, 0.7]], (((0.5, 0.1), (0.9, 0.7)), 0.9)),
+        ([[0.5, 0.1], [0.6, 0.3]], (((0.5, 0.1), (0.6, 0.3)), 0.6)),
+        ([], None),
+    ],
+    ids=["the wished precision", "less than was wished", "none"],
+)
+def test_a_bundle_promises_no_precision_that_its_judge_did_not_reach(measured: Any, expected: Any) -> None:
+    record = StudentRecord(
+        head="binary",
+        token_budget=BUDGET,
+        normaliser_version=1,
+        prompt_version=1,
+        calibration={"precisions": measured, "default_precision": 0.9},
+    )
+    nothing: Any = None
+    student = Student(record=record, module=nothing, tokenizer="")
+    part = JudgePart(student=student, spec=nothing, pairs=[], same=np.array([], bool), tokenizer=nothing)
+    assert part.precisions == expected
 
 
 def test_students_of_other_versions_are_refused(

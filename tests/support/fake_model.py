@@ -28,6 +28,9 @@ class _Verifier:
     def probabilities(self, features: Any) -> Any:
         return np.clip(np.round(features[:, 0], 4), 0.0, 1.0)
 
+    def is_unverified(self, left: str, right: str) -> bool:
+        return False
+
     def reasons(
         self, left: str, right: str, similarity: float, *, names: tuple[str, str] = ("", "")
     ) -> tuple[Reason, ...]:

@@ -90,8 +90,8 @@ def _rows(model: Model, asked: str) -> Iterator[tuple[str, str]]:
         yield "language model", f"encoder: {manifest.llm.encoder}, prompts of version {manifest.llm.prompt_version}"
         judge = manifest.llm.judge
         if judge is not None:
-            least = f"from p = {judge.least_probability:g} on"
-            said = f"reads a pair as {judge.layout}, {judge.token_budget} tokens, {least}"
+            worth = f"from p = {judge.least_probability:g} on"
+            said = f"reads a pair as {judge.layout}, {judge.token_budget} tokens, {worth}"
             yield "judge", said
     yield "vector", f"{manifest.dimension} dimensions, {manifest.dense_width} of them dense"
     yield "token budget", f"{manifest.token_budget} a function"

@@ -20,7 +20,6 @@ from polyclone.encode.batching import DEVICE_TOKENS, group, run_groups
 from polyclone.encode.graph import Graph
 from polyclone.encode.prompts import pad
 from polyclone.encode.runtime import session
-from polyclone.errors import ModelError
 from polyclone.tokenizer import Bag, Lexicon, Tokenizer, WordPiece
 from polyclone.values import ATOM_SEPARATOR
 
@@ -43,10 +42,7 @@ class OnnxEncoder:
         self._threads = max(1, threads)
         self._batch_tokens = batch_tokens
         self.graph = Graph(bundle, ENCODER, INPUTS, OUTPUT, device=device)
-        try:
-            wordpiece = WordPiece.from_json(bundle.text(TOKENIZER))
-        except RecursionError as error:
-            raise ModelError(f"{bundle.location}: {TOKENIZER} is nested too deep; refused.") from error
+        wordpiece = WordPiece.from_json(bundle.text(TOKENIZER))
         lexicon = Lexicon.from_text(bundle.text(LEXICON))
         self.tokenizer = Tokenizer(wordpiece, lexicon, bundle.manifest.token_budget)
 

@@ -59,6 +59,7 @@ def document(result: ScanResult, account: Account | None = None) -> dict[str, An
         "functions": result.functions,
         "too_small": result.too_small,
         "truncated": result.truncated,
+        "unverified": result.unverified,
         "skipped": dict(sorted(result.skipped.items())),
         "failures": [
             {"path": failure.path, "stage": failure.stage, "message": failure.message}

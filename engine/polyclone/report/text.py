@@ -156,6 +156,8 @@ def _summary(canvas: Canvas, result: ScanResult, options: TextOptions, account: 
         canvas.line(
             f"Longer than the model reads: {count(result.truncated, 'function')}, judged without their middle"
         )
+    if result.unverified:
+        canvas.line(f"Not verified by the language model: {count(result.unverified, 'pair')}; its time was up")
     if result.skipped:
         reasons = ", ".join(f"{skipped(reason)} {number:,}" for reason, number in sorted(result.skipped.items()))
         canvas.line(f"Skipped: {count(sum(result.skipped.values()), 'file')} ({reasons})")
