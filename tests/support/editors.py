@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "editors.md"
-PATIENCE_S = 300
+PATIENCE_S = 900
 SERVER = f'"{sys.executable}" -m polyclone_server "$@"'
 """What `polyclone-server` on the `PATH` runs."""
 NO_SERVER = "/bin/false"
