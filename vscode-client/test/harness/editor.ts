@@ -147,7 +147,7 @@ function environmentOf(home: string, extra: Readonly<Record<string, string>>): N
     XDG_CONFIG_HOME: join(home, "config"),
     XDG_DATA_HOME: join(home, "share"),
     XDG_STATE_HOME: join(home, "state"),
-    XDG_CACHE_HOME: join(home, "cache"),
+    XDG_CACHE_HOME: process.env["POLYCLONE_CACHE_HOME"] ?? join(home, "cache"),
     ...extra,
   };
 }

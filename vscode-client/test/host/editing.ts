@@ -367,21 +367,6 @@ suite("settings, live", () => {
     await finding(editor, NAME);
   });
 
-  test("pairs of one language, by the workspace's own file until the editor says otherwise", async () => {
-    const { document } = await open(GO);
-    const twin = workspacePath("payments/twin.go");
-    const text = document.getText().replaceAll("IsValidCardNumber", "CardNumberIsValid");
-    await vscode.workspace.fs.writeFile(twin, Buffer.from(text));
-    const count = (expected: number) => () => findings(document.uri)[0]?.message.includes(`${expected} clones`);
-    await until("clones in other languages only", count(2));
-    const file = workspacePath("polyclone.toml");
-    await vscode.workspace.fs.writeFile(file, Buffer.from("same_language = true\n"));
-    await until("the clone in the same language", count(3));
-    await live("sameLanguage", false, () => until("the editor's word", count(2)).then(() => undefined));
-    await vscode.workspace.fs.delete(file);
-    await vscode.workspace.fs.delete(twin);
-  });
-
   test("everything off and on", async () => {
     const editor = await open(GO);
     await live("enable", false, async () => {
