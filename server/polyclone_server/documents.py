@@ -27,6 +27,7 @@ SOURCE_NAMES = tuple(sorted({name for row in LANGUAGES.values() for name in row.
 """What source files are called."""
 LANGUAGE_IDS = tuple(sorted({*LANGUAGES, *(alias for row in LANGUAGES.values() for alias in row.aliases)}))
 """What clients may call the languages that are read."""
+_TELLING = tuple(suffix for suffix in SOURCE_SUFFIXES if suffix != ".h")
 _DIALECT_SUFFIXES = {"typescriptreact": ".tsx", "javascriptreact": ".jsx"}
 
 
@@ -147,10 +148,16 @@ def _edited(text: Text, edit: Edit, encoding: Encoding) -> Text:
 
 
 def _language(uri: str, language_id: str, text: Text) -> str | None:
+    """A file whose name says what it is is that, as on disk: some clients give one language to all files of a server.
+
+    Else the client's word counts: for headers that C and C++ share, unsaved documents and unknown endings.
+    """
+    path = path_of(uri)
+    if path is not None and path.endswith(_TELLING):
+        return detect(path, b"")
     try:
         return resolve(language_id).name
     except UsageError:
         pass
-    path = path_of(uri)
     found = detect(path, text.data[:65_536]) if path else None
     return found if found in LANGUAGES else None
