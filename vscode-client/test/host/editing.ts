@@ -289,21 +289,20 @@ suite("a scan of the workspace", () => {
     );
   });
 
-  test("can be cancelled", async () => {
+  test("can be cancelled while the workspace is being indexed, and asked for again", async () => {
     const { store } = await api();
-    const over = new Promise<void>((resolve) => {
-      const subscription = store.onDidChange(({ scanning }) => {
-        if (scanning) {
-          void vscode.commands.executeCommand("polyclone.cancelScan");
-        } else {
-          subscription.dispose();
-          resolve();
-        }
-      });
+    const indexing = vscode.commands.executeCommand("polyclone.clearCache");
+    const subscription = store.onDidChange(({ scanning }) => {
+      if (scanning) {
+        void vscode.commands.executeCommand("polyclone.cancelScan");
+      }
     });
     await vscode.commands.executeCommand("polyclone.scanWorkspace");
-    await over;
+    subscription.dispose();
     assert.equal(store.current.report?.cancelled, true);
+    assert.equal(store.current.scanning, false);
+    await indexing;
+    await vscode.commands.executeCommand("polyclone.clearCache");
     await vscode.commands.executeCommand("polyclone.scanWorkspace");
     assert.equal(store.current.report?.cancelled, false);
   });
