@@ -116,7 +116,7 @@ def test_one_file_in_two_spellings_is_one_document() -> None:
         ("output:polyclone", "python", None),
     ],
 )
-def test_the_language_is_that_of_a_telling_name_or_the_clients_word(uri: str, language_id: str, language: str | None) -> None:
+def test_a_telling_name_wins_over_the_clients_word(uri: str, language_id: str, language: str | None) -> None:
     assert Documents().open(uri, language_id, 1, "").language == language
 
 
