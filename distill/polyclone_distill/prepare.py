@@ -69,11 +69,9 @@ def prepare(
     tokenizer = Tokenizer(WordPiece(vocabulary), lexicon, budget=512)
     names = sorted({classes[task_key(u)] for u in kept} | set(ports.values()))
     number = {name: i for i, name in enumerate(names)}
-    labels = {i: number[classes[task_key(u)]] for i, u in enumerate(train_tasks)}
-    labels |= {i: number[name] for i, name in ports.items()}
+    labels = _labels(train_tasks, classes, number) | {i: number[name] for i, name in ports.items()}
     make_shard(train, labels, tokenizer).save(out / "train.npz")
-    valid_labels = {i: number[classes[task_key(u)]] for i, u in enumerate(valid)}
-    make_shard(valid, valid_labels, tokenizer).save(out / "valid.npz")
+    make_shard(valid, _labels(valid, classes, number), tokenizer).save(out / "valid.npz")
     _write_units(out / "units.parquet", [*kept, *library], classes)
     report: dict[str, object] = {
         "normaliser_version": NORMALISER_VERSION,
@@ -96,6 +94,11 @@ def prepare(
     }
     (out / "prepared.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return report
+
+
+def _labels(units: Sequence[Unit], classes: dict[str, str], number: dict[str, int]) -> dict[int, int]:
+    """Position of each unit → the number of its class."""
+    return {i: number[classes[task_key(unit)]] for i, unit in enumerate(units)}
 
 
 def _extract(paths: Iterable[Path], *, library: bool, jobs: int, limit: int | None, first: int) -> list[Unit]:

@@ -212,22 +212,15 @@ def _collect(
             elif kind == "scope.rest":
                 prefix.append((nodes[0].end_byte, dotted(text_of(source, nodes[0]))))
             elif kind in _SCOPE_KINDS:
-                node = nodes[0]
+                key = (nodes[0].start_byte, nodes[0].end_byte, kind)
                 named = captures.get("scope.name")
-                key = (node.start_byte, node.end_byte, kind)
                 if key not in scopes or named:
-                    naming = object_name if kind == "scope.object" else scope_name
-                    name = naming(text_of(source, named[0])) if named else ""
-                    scopes[key] = Scope(kind, node.start_byte, node.end_byte, name)
+                    scopes[key] = _scope(source, kind, nodes[0], named)
             elif kind in _UNIT_KINDS:
                 unit = _unit(source, kind, nodes[0], captures)
                 if unit is None or (errors and unit.name in _CONTROL_WORDS):
                     continue
-                # `const f = function g() {}` is found twice; the outer of two units with one body stays.
-                key2 = unit.body or (unit.start, unit.end)
-                known = units.get(key2)
-                if known is None or (unit.end - unit.start) > (known.end - known.start):
-                    units[key2] = unit
+                _keep_outer(units, unit)
     regions = disjoint_regions(source, ranges)
     return Tree(
         source=source,
@@ -244,6 +237,20 @@ def _collect(
         newlines=newlines_of(source),
         is_incomplete=bool(cursor.did_exceed_match_limit),
     )
+
+
+def _keep_outer(units: dict[tuple[int, int], Unit], unit: Unit) -> None:
+    """`const f = function g() {}` is found twice; the outer of two units with one body stays."""
+    body = unit.body or (unit.start, unit.end)
+    known = units.get(body)
+    if known is None or (unit.end - unit.start) > (known.end - known.start):
+        units[body] = unit
+
+
+def _scope(source: bytes, kind: str, node: tree_sitter.Node, named: list[tree_sitter.Node] | None) -> Scope:
+    naming = object_name if kind == "scope.object" else scope_name
+    name = naming(text_of(source, named[0])) if named else ""
+    return Scope(kind, node.start_byte, node.end_byte, name)
 
 
 def _unit(

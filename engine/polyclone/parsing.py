@@ -236,7 +236,7 @@ def _guarded(extract: Callable[..., Extraction], source: bytes, language: str, p
     """One file's defect, even one of ours, must not end a scan of thousands."""
     try:
         return extract(source, language, path, deadline_s=limit)
-    except Exception as error:
+    except Exception as error:  # one file's defect, even one of ours, is a failure of that file
         logger.exception("extraction failed on %s", path)
         message = f"internal error, please report it: {type(error).__name__}: {error}"
         return Extraction(failures=(Failure(path=path, stage="extract", message=message),))

@@ -112,7 +112,7 @@ def write(path: Path, holdings: Holdings, model: Model, *, origin: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
-    except BaseException:
+    except BaseException:  # raised again: an interrupt must not leave the part file behind either
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise

@@ -123,7 +123,7 @@ class Indexer:
                 self._act(notes)
             except PolycloneError as error:
                 self._fail(notes, str(error))
-            except Exception:
+            except Exception:  # the owner's thread must outlive any defect, and say so
                 logger.exception("the index could not be brought up to date")
                 self._fail(notes, "An internal error stopped the index. Restart the server; its log says more.")
         self._owner.close()

@@ -146,7 +146,7 @@ class Owner:
             if self._live is None or self._view is None:
                 raise UnavailableError("Nothing is indexed; polyclone/status says why.")
             future.set_result(function(Owned(self._live, self._view)))
-        except Exception as error:
+        except Exception as error:  # handed to whoever asked, by way of the future
             future.set_exception(error)
 
     def settle(self) -> None:

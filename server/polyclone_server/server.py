@@ -46,7 +46,7 @@ class PolycloneServer(LanguageServer):
         async def guarded() -> None:
             try:
                 await work(*arguments)
-            except Exception:
+            except Exception:  # nobody awaits it: a defect is logged, not lost
                 logger.exception("%s failed", what)
 
         task = asyncio.get_running_loop().create_task(guarded())

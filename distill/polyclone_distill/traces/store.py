@@ -34,7 +34,7 @@ class TraceStore:
         try:
             self.set_aside = _mend(path)
             self.events = read_events(path)
-        except BaseException:
+        except BaseException:  # raised again: an interrupt must not leave the lock held either
             self._lock.release()
             raise
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

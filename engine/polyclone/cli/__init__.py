@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PolycloneError as error:
         terminal.say(f"error: {error}")
         return Exit.ERROR
-    except Exception as error:
+    except Exception as error:  # the last resort: one line for people, exit code 2
         terminal.say_trouble(error)
         return Exit.ERROR
     return code

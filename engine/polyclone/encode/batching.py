@@ -49,6 +49,6 @@ def run_groups(
             for members, _ in zip(groups, pool.map(one, groups), strict=True):
                 if advance:
                     advance(len(members))
-        except BaseException:
+        except BaseException:  # raised again: an interrupt must not leave work queued either
             pool.shutdown(wait=True, cancel_futures=True)
             raise

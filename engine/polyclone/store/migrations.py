@@ -42,7 +42,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # raised again: an interrupt must not leave a transaction open either
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

@@ -142,7 +142,7 @@ class SqliteStore:
             connection.execute("PRAGMA journal_size_limit = 16777216")
             migrate(connection)
             _check_schema(connection)
-        except BaseException:
+        except BaseException:  # raised again: nobody else can close what was not returned
             connection.close()
             raise
         return connection
