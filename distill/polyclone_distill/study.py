@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from polyclone.errors import UsageError
 
+from .study_baselines import lexical_baselines
 from .trainer.model import Encoder
 from .trainer.run import Materials, load_encoder, load_vocabulary, run_recipe, run_weights
 from .trainer.settings import TEACHER_VIEWS, Recipe, load_recipe, parse_methods
@@ -129,7 +130,7 @@ def cell_recipe(grid: Grid, cell: Cell) -> Recipe:
 
 
 def run_study(grid: Grid, data: Path, teacher: Path, out: Path) -> dict[str, Any]:
-    """Effect: every cell that is not there yet, and `teacher.json`. Returns all results found below `out`."""
+    """Effect: every cell that is not there yet, `teacher.json` and `baselines.json`. Returns all results found."""
     out.mkdir(parents=True, exist_ok=True)
     todo = list(cells(grid))
     identity = _digest(run_weights(teacher).read_bytes(), (data / "train.npz").read_bytes())
@@ -137,6 +138,10 @@ def run_study(grid: Grid, data: Path, teacher: Path, out: Path) -> dict[str, Any
     if teacher_result is None:
         teacher_result = measure(load_encoder(run_weights(teacher)), data, grid)
         _keep(out / "teacher.json", [identity, grid.programs, grid.timed], teacher_result)
+    budget = int(grid.train.get("budget", 160))
+    pool = [_digest((data / "valid.npz").read_bytes()), grid.programs, budget]
+    if _kept(out / "baselines.json", pool) is None:
+        _keep(out / "baselines.json", pool, lexical_baselines(data, grid.programs, budget))
     for number, cell in enumerate(todo, 1):
         recipe = cell_recipe(grid, cell)
         key = [identity, json.loads(json.dumps(dataclasses.asdict(recipe), default=dict)), grid.programs]
@@ -180,13 +185,17 @@ def measure(model: Encoder, data: Path, grid: Grid) -> dict[str, Any]:
 
 
 def gather(out: Path) -> dict[str, Any]:
-    """Teacher and all finished cells below `out`."""
+    """Teacher, baselines and all finished cells below `out`."""
     found = []
     for path in sorted(out.glob("*/*/seed*/cell.json")):
         student, method, seed = path.parent.relative_to(out).parts
         result = json.loads(path.read_text("utf-8"))["result"]
         found.append({"student": student, "method": method, "seed": int(seed.removeprefix("seed")), **result})
-    return {"teacher": json.loads((out / "teacher.json").read_text("utf-8"))["result"], "cells": found}
+    beside = ("teacher", "baselines")
+    return {
+        **{name: json.loads((out / f"{name}.json").read_text("utf-8"))["result"] for name in beside},
+        "cells": found,
+    }
 
 
 def _fresh_folder(folder: Path, key: list[Any]) -> Path:

@@ -60,11 +60,16 @@ def summarise(results: Mapping[str, Any]) -> dict[str, Any]:
                 "outside_its_interval": bool(gain - gain_half > 0) if math.isfinite(gain_half) else None,
             }
         )
-    return {"teacher": dict(teacher), "confidence": CONFIDENCE, "rows": rows}
+    return {
+        "teacher": dict(teacher),
+        "baselines": dict(results["baselines"]),
+        "confidence": CONFIDENCE,
+        "rows": rows,
+    }
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
-    """The table, the teacher first."""
+    """The table: the teacher, the baselines, the students."""
     teacher = summary["teacher"]
     lines = [
         "| model | method | parameters | ms a function | visible | name masked | renamed | mean MRR | of the teacher"
@@ -73,6 +78,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"| teacher | – | {_millions(teacher['parameters'])} | {teacher['ms_per_function']:.2f} |"
         f" {_views(teacher['mrr'])} | {teacher['score']:.3f} | 100 % | – | – |",
     ]
+    for name, mrr in summary["baselines"].items():
+        score = float(np.mean(list(mrr.values())))
+        lines.append(f"| {name} | – | – | – | {_views(mrr)} | {score:.3f} | {score / teacher['score']:.1%} | – | – |")
     lines += [
         f"| {row['student']} | {row['method']} | {_millions(row['parameters'])} | {row['ms_per_function']:.2f} |"
         f" {_views(row['mrr'])} | {_with(row['score'], row['score_half_width'])} | {row['retention']:.1%} |"

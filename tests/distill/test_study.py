@@ -13,6 +13,7 @@ from polyclone_distill import default_bundle, study
 from polyclone_distill.cli import main
 from polyclone_distill.default_bundle import DefaultPlan, Step, make_default
 from polyclone_distill.study import Cell, Grid, cell_recipe, cells, read_grid, run_study
+from polyclone_distill.study_baselines import lexical_baselines
 from polyclone_distill.study_report import interval, markdown, plot, summarise
 from polyclone_distill.trainer.settings import default_recipe
 from support.corpus import exercises, write_rows
@@ -139,6 +140,15 @@ def test_a_cell_of_other_settings_is_done_anew(data: Path, tmp_path: Path) -> No
     assert (out / "static-1.5m/ft/old1-seed1").is_dir()
 
 
+def test_baselines_are_of_the_words_that_are_left(data: Path) -> None:
+    found = lexical_baselines(data, 12, 40)
+    assert sorted(found) == ["BM25", "TF-IDF"]
+    for mrr in found.values():
+        assert sorted(mrr) == ["masked", "plain", "renamed"]
+        assert mrr["renamed"] < mrr["plain"]
+        assert all(0.0 < value <= 1.0 for value in mrr.values())
+
+
 # --- tables ---
 
 
@@ -151,7 +161,8 @@ def made_results() -> dict[str, Any]:
     teacher = {**cell("", "", 0, 0.8), "parameters": 20_000_000}
     scores = {("a", "ft"): (0.5, 0.6, 0.7), ("a", "kd"): (0.55, 0.66, 0.74), ("b", "ft"): (0.4,), ("b", "kd"): (0.5,)}
     found = [cell(*key, seed, score) for key, row in scores.items() for seed, score in enumerate(row, 1)]
-    return {"teacher": teacher, "cells": found}
+    baselines = {"BM25": {"plain": 0.6, "masked": 0.4, "renamed": 0.2}}
+    return {"teacher": teacher, "baselines": baselines, "cells": found}
 
 
 def test_an_interval_by_hand() -> None:
@@ -175,6 +186,7 @@ def test_gains_are_paired_and_intervals_honest() -> None:
 def test_a_table_says_what_was_found() -> None:
     table = markdown(summarise(made_results()))
     assert "| teacher | – | 20.0M | 2.00 | 0.800 | 0.800 | 0.800 | 0.800 | 100 % | – | – |" in table
+    assert "| BM25 | – | – | – | 0.600 | 0.400 | 0.200 | 0.400 | 50.0% | – | – |" in table
     assert "| a | kd | 1.5M | 2.00 | 0.650 | 0.650 | 0.650 | 0.650 ± 0.237 | 81.2% | +0.050 ± 0.025 | 3 |" in table
     assert "| b | kd | 1.5M | 2.00 | 0.500 | 0.500 | 0.500 | 0.500 | 62.5% | +0.100 | 1 |" in table
 

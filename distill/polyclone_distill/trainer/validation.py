@@ -52,7 +52,11 @@ def cross_language_mrr(vectors: np.ndarray, labels: np.ndarray, languages: np.nd
 
 def reciprocal_ranks(vectors: np.ndarray, labels: np.ndarray, languages: np.ndarray) -> tuple[float, int]:
     """Sum of the reciprocal ranks, and how many units have one."""
-    scores = vectors @ vectors.T
+    return reciprocal_ranks_of_scores(vectors @ vectors.T, labels, languages)
+
+
+def reciprocal_ranks_of_scores(scores: np.ndarray, labels: np.ndarray, languages: np.ndarray) -> tuple[float, int]:
+    """`reciprocal_ranks` of any scores (n, n): row i is what unit i gives to all units."""
     foreign = languages[:, None] != languages[None, :]
     relevant = (labels[:, None] == labels[None, :]) & foreign
     asked = np.flatnonzero(relevant.any(1))
