@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import shutil
 import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +23,10 @@ from polyclone.errors import UsageError
 
 from .study_baselines import lexical_baselines
 from .trainer.model import Encoder
-from .trainer.run import Materials, load_encoder, load_vocabulary, run_recipe, run_weights
+from .trainer.run import NEEDED, Materials, load_encoder, load_vocabulary, run_recipe, run_weights
 from .trainer.settings import TEACHER_VIEWS, Recipe, load_recipe, parse_methods
 from .trainer.shards import Shard
+from .trainer.subset import choose_units, take_units
 from .trainer.validation import encode_units, unseen_units, validate
 from .trainer.views import PLAIN
 
@@ -45,6 +47,8 @@ class Grid:
     teacher_view: str = "same"
     programs: int = 1200
     """Programs of unseen tasks to judge by."""
+    training_units: int = 0
+    """How many units to learn from: whole clone classes and others, half and half. 0 takes all of them."""
     timed: int = 256
     """Programs that are encoded to take the time."""
 
@@ -133,6 +137,7 @@ def run_study(grid: Grid, data: Path, teacher: Path, out: Path) -> dict[str, Any
     """Effect: every cell that is not there yet, `teacher.json` and `baselines.json`. Returns all results found."""
     out.mkdir(parents=True, exist_ok=True)
     todo = list(cells(grid))
+    data = _training_data(data, out / "data", grid.training_units)
     identity = _digest(run_weights(teacher).read_bytes(), (data / "train.npz").read_bytes())
     teacher_result = _kept(out / "teacher.json", [identity, grid.programs, grid.timed])
     if teacher_result is None:
@@ -155,6 +160,20 @@ def run_study(grid: Grid, data: Path, teacher: Path, out: Path) -> dict[str, Any
         best = run_recipe(recipe, folder, given if grid.methods[cell.method] != (BASELINE,) else _alone(given))
         _keep(folder / "cell.json", key, measure(load_encoder(best), data, grid))
     return gather(out)
+
+
+def _training_data(data: Path, folder: Path, units: int) -> Path:
+    """`data`, or for a number of units `folder`, with a shard of so many beside all else. Effect: makes it."""
+    if not units:
+        return data
+    whole = Shard.load(data / "train.npz")
+    chosen = choose_units(whole, units)
+    log.info("%d of %d training units", len(chosen), len(whole))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in {*NEEDED, "tokenizer.json"} - {"train.npz"}:
+        shutil.copyfile(data / name, folder / name)
+    take_units(whole, chosen).save(folder / "train.npz")
+    return folder
 
 
 def _alone(materials: Materials) -> Materials:

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from polyclone.errors import PolycloneError, UsageError
 from polyclone_distill import default_bundle, study
@@ -16,6 +17,8 @@ from polyclone_distill.study import Cell, Grid, cell_recipe, cells, read_grid, r
 from polyclone_distill.study_baselines import lexical_baselines
 from polyclone_distill.study_report import interval, markdown, plot, summarise
 from polyclone_distill.trainer.settings import default_recipe
+from polyclone_distill.trainer.shards import Shard
+from polyclone_distill.trainer.subset import choose_units, take_units
 from support.corpus import exercises, write_rows
 from support.training import write_data
 
@@ -147,6 +150,28 @@ def test_baselines_are_of_the_words_that_are_left(data: Path) -> None:
         assert sorted(mrr) == ["masked", "plain", "renamed"]
         assert mrr["renamed"] < mrr["plain"]
         assert all(0.0 < value <= 1.0 for value in mrr.values())
+
+
+def test_a_study_of_fewer_units_has_whole_classes(data: Path, tmp_path: Path) -> None:
+    whole = Shard.load(data / "train.npz")
+    some, more = choose_units(whole, 40), choose_units(whole, 60)
+    assert 0 < len(some) <= 40
+    assert set(some) <= set(more)
+    part = take_units(whole, some)
+    assert len(part) == len(some)
+    for position, unit in enumerate(some.tolist()):
+        for offsets, name in (("token_offsets", "tokens"), ("word_offsets", "words"), ("owner_offsets", "called")):
+            mine, yours = getattr(part, offsets), getattr(whole, offsets)
+            found = getattr(part, name)[mine[position] : mine[position + 1]]
+            assert found.tolist() == getattr(whole, name)[yours[unit] : yours[unit + 1]].tolist()
+        partner = int(whole.partner[unit])
+        assert part.partner[position] == (some.tolist().index(partner) if partner in some else -1)
+    for label in np.unique(part.label[part.label >= 0]):
+        languages = whole.language[whole.label == label]
+        assert set(part.language[part.label == label]) == set(languages)
+    grid = read_grid(grid_file(tmp_path, GRID.replace("timed = 8", "timed = 8\ntraining_units = 40")))
+    run_study(grid.narrowed(["static-1.5m"], ["kd"], [1]), data, data / "start.pt", tmp_path / "out")
+    assert len(Shard.load(tmp_path / "out" / "data" / "train.npz")) == len(some)
 
 
 # --- tables ---
