@@ -6,8 +6,6 @@ never choose an executable or a model, or send code anywhere.
 
 from __future__ import annotations
 
-import difflib
-import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -15,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
+from polyclone import checks
 from polyclone.errors import ConfigError, UsageError
 
 FILE_NAME = "polyclone.toml"
@@ -150,7 +149,7 @@ def merge(
     given = {name: value for name, value in command_line.items() if value is not None}
     for name in given:
         if name not in _RULES:
-            raise UsageError(f"there is no setting {name!r}{_suggestion(name, _RULES)}")
+            raise UsageError(f"there is no setting {name!r}{checks.suggestion(name, _RULES)}")
     given = {name: _checked(name, value, f"--{_key(name)}", UsageError) for name, value in given.items()}
     _refuse_both_thresholds(given, "command line", UsageError)
 
@@ -162,7 +161,7 @@ def merge(
     for source, values in layers:
         for name, value in values.items():
             if name == "exclude" and sources[name] != "default":
-                config = replace(config, exclude=(*config.exclude, *_strings(value)))
+                config = replace(config, exclude=(*config.exclude, *checks.strings(value)))
                 sources[name] = f"{sources[name]} + {source}"
                 continue
             config = replace(config, **{name: value})  # type: ignore[arg-type]
@@ -175,81 +174,25 @@ def merge(
     return Resolved(config=config, sources=MappingProxyType(sources), exclude_base=base)
 
 
-def _number(low: float, high: float, *, low_included: bool = False) -> Callable[[object], float]:
-    def parse(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError
-        if value > high or value < low or (value == low and not low_included):
-            raise ValueError
-        return float(value)
-
-    return parse
-
-
-def _whole(low: int) -> Callable[[object], int]:
-    def parse(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise ValueError
-        return value
-
-    return parse
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError
-    return value
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if not isinstance(value, str) or value not in choices:
-            raise ValueError(_suggestion(str(value), choices))
-        return value
-
-    return parse
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        raise ValueError
-    return tuple(value)
-
-
-def _languages(value: object) -> tuple[str, ...]:
-    from polyclone import languages
-
-    try:
-        return tuple(sorted({languages.resolve(name).name for name in _strings(value)}))
-    except UsageError as error:
-        raise ValueError(f" ({error})") from None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError
-    return value
-
-
-_PROBABILITY = "a number above 0 and at most 1"
-_FLAG = "true or false"
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
-        "min_probability": _Rule(_PROBABILITY, _number(0, 1)),
-        "precision": _Rule(_PROBABILITY, _number(0, 1)),
-        "same_language": _Rule(_FLAG, _flag),
-        "min_atoms": _Rule("a whole number, 1 or more", _whole(1)),
-        "languages": _Rule("a list of language names", _languages),
-        "exclude": _Rule("a list of patterns in gitignore syntax", _strings),
-        "include_generated": _Rule(_FLAG, _flag),
-        "include_vendored": _Rule(_FLAG, _flag),
-        "max_file_bytes": _Rule("a whole number of bytes, 1 or more", _whole(1)),
-        "baseline": _Rule("the path of a file", _text),
-        "format": _Rule(f"one of {', '.join(FORMATS)}", _one_of(FORMATS)),
-        "color": _Rule(f"one of {', '.join(COLORS)}", _one_of(COLORS)),
-        "max_groups": _Rule("a whole number, 1 or more", _whole(1)),
-        "jobs": _Rule("a whole number, 1 or more", _whole(1), in_file=False),
-        "parse_timeout_s": _Rule("a number of seconds above 0 and at most 3600", _number(0, 3600), in_file=False),
+        "min_probability": _Rule(checks.PROBABILITY, checks.number(0, 1)),
+        "precision": _Rule(checks.PROBABILITY, checks.number(0, 1)),
+        "same_language": _Rule(checks.FLAG, checks.flag),
+        "min_atoms": _Rule("a whole number, 1 or more", checks.whole(1)),
+        "languages": _Rule("a list of language names", checks.language_names),
+        "exclude": _Rule("a list of patterns in gitignore syntax", checks.strings),
+        "include_generated": _Rule(checks.FLAG, checks.flag),
+        "include_vendored": _Rule(checks.FLAG, checks.flag),
+        "max_file_bytes": _Rule("a whole number of bytes, 1 or more", checks.whole(1)),
+        "baseline": _Rule("the path of a file", checks.text),
+        "format": _Rule(f"one of {', '.join(FORMATS)}", checks.one_of(FORMATS)),
+        "color": _Rule(f"one of {', '.join(COLORS)}", checks.one_of(COLORS)),
+        "max_groups": _Rule("a whole number, 1 or more", checks.whole(1)),
+        "jobs": _Rule("a whole number, 1 or more", checks.whole(1), in_file=False),
+        "parse_timeout_s": _Rule(
+            "a number of seconds above 0 and at most 3600", checks.number(0, 3600), in_file=False
+        ),
     }
 )
 _RIVALS = {"min_probability": "precision", "precision": "min_probability"}
@@ -297,7 +240,7 @@ def _field_for(path: Path, key: str) -> str:
         )
     allowed = [_key(field) for field, rule in _RULES.items() if rule.in_file]
     if key not in allowed:
-        raise ConfigError(f"{path}: unknown key `{key}`{_suggestion(key, allowed) or _listing(allowed)}")
+        raise ConfigError(f"{path}: unknown key `{key}`{checks.suggestion(key, allowed) or _listing(allowed)}")
     return name
 
 
@@ -338,11 +281,6 @@ def _mentions_polyclone(path: Path) -> bool:
 
 def _key(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _suggestion(word: str, known: Mapping[str, object] | tuple[str, ...] | list[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""
 
 
 def _listing(known: list[str]) -> str:

@@ -119,9 +119,14 @@ def write(path: Path, holdings: Holdings, model: Model, *, origin: str) -> None:
     _remove_old(path.parent)
 
 
+def kept_indices(folder: Path) -> list[Path]:
+    """The index files in a cache folder, those that were not finished included."""
+    return sorted(folder.glob(f"{_PREFIX}*"))
+
+
 def _remove_old(folder: Path) -> None:
     oldest = time.time() - _KEPT_DAYS * 86_400
-    for path in folder.glob(f"{_PREFIX}*"):
+    for path in kept_indices(folder):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < oldest:
                 path.unlink()

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from polyclone import checks
 from polyclone.config import FileSettings, find_config, load_config, merge
-from polyclone.errors import ConfigError, UsageError
-from polyclone.languages import resolve
+from polyclone.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def read(raw: object, last: Settings = DEFAULTS) -> tuple[Settings, tuple[Proble
             continue
         try:
             values[rule.name] = rule.parse(value)
-        except (ValueError, UsageError):
+        except ValueError:
             problems.append(_problem(f"polyclone.{key}", value, rule.allowed))
             values[rule.name] = getattr(last, rule.name)
     found = Settings(**values)
@@ -154,46 +154,10 @@ class _Rule:
     parse: Callable[[Any], object] = field(repr=False)
 
 
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError
-    return value
-
-
-def _probability(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise ValueError
-    return float(value)
-
-
 def _whole(low: int, high: int) -> Callable[[object], int]:
-    def parse(value: object) -> int:
-        if isinstance(value, float) and value.is_integer():  # JSON has one kind of number.
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError
-        return value
-
-    return parse
-
-
-def _one_of(*choices: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if not isinstance(value, str) or value not in choices:
-            raise ValueError
-        return value
-
-    return parse
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        raise ValueError
-    return tuple(value)
-
-
-def _languages(value: object) -> tuple[str, ...]:
-    return tuple(sorted({resolve(name).name for name in _strings(value)}))
+    parse = checks.whole(low, high)
+    # JSON has one kind of number.
+    return lambda value: parse(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _folder(value: object) -> str | None:
@@ -202,29 +166,28 @@ def _folder(value: object) -> str | None:
     return value or None
 
 
-_FLAG = "true or false"
-_CHANCE = "a number above 0 and at most 1"
+_LANGUAGES = "a list of languages that `polyclone languages` lists"
 _SEVERITIES = ("hint", "information", "warning")
 _MODES = ("openFilesOnly", "workspace")
 _DEVICES = ("cpu", "cuda")
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
-        "enable": _Rule("enable", _FLAG, _flag),
-        "minProbability": _Rule("min_probability", _CHANCE, _probability),
-        "precision": _Rule("precision", _CHANCE, _probability),
-        "sameLanguage": _Rule("same_language", _FLAG, _flag),
-        "languages": _Rule("languages", "a list of languages that `polyclone languages` lists", _languages),
-        "exclude": _Rule("exclude", "a list of patterns in gitignore syntax", _strings),
-        "diagnostics.enable": _Rule("diagnostics", _FLAG, _flag),
-        "diagnostics.severity": _Rule("severity", f"one of {', '.join(_SEVERITIES)}", _one_of(*_SEVERITIES)),
-        "diagnosticMode": _Rule("diagnostic_mode", f"one of {', '.join(_MODES)}", _one_of(*_MODES)),
-        "codeLens.enable": _Rule("code_lens", _FLAG, _flag),
-        "hover.enable": _Rule("hover", _FLAG, _flag),
+        "enable": _Rule("enable", checks.FLAG, checks.flag),
+        "minProbability": _Rule("min_probability", checks.PROBABILITY, checks.number(0, 1)),
+        "precision": _Rule("precision", checks.PROBABILITY, checks.number(0, 1)),
+        "sameLanguage": _Rule("same_language", checks.FLAG, checks.flag),
+        "languages": _Rule("languages", _LANGUAGES, checks.language_names),
+        "exclude": _Rule("exclude", "a list of patterns in gitignore syntax", checks.strings),
+        "diagnostics.enable": _Rule("diagnostics", checks.FLAG, checks.flag),
+        "diagnostics.severity": _Rule("severity", f"one of {', '.join(_SEVERITIES)}", checks.one_of(_SEVERITIES)),
+        "diagnosticMode": _Rule("diagnostic_mode", f"one of {', '.join(_MODES)}", checks.one_of(_MODES)),
+        "codeLens.enable": _Rule("code_lens", checks.FLAG, checks.flag),
+        "hover.enable": _Rule("hover", checks.FLAG, checks.flag),
         "debounceMs": _Rule("debounce_ms", "a whole number of milliseconds from 0 to 10000", _whole(0, 10_000)),
-        "acrossFolders": _Rule("across_folders", _FLAG, _flag),
+        "acrossFolders": _Rule("across_folders", checks.FLAG, checks.flag),
         "jobs": _Rule("jobs", "a whole number from 1 to 256", _whole(1, 256)),
         "model": _Rule("model", "the path of a model's folder", _folder),
-        "device": _Rule("device", f"one of {', '.join(_DEVICES)}", _one_of(*_DEVICES)),
+        "device": _Rule("device", f"one of {', '.join(_DEVICES)}", checks.one_of(_DEVICES)),
     }
 )
 KEYS = tuple(_RULES)

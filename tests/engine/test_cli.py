@@ -14,6 +14,7 @@ import jsonschema
 import polyclone
 import pytest
 from polyclone.cli import main
+from polyclone.persist import index_file
 from polyclone.report import json_v1
 from support.fake_model import FakeModel
 
@@ -525,6 +526,20 @@ def test_index_fills_the_cache(project: Path, capsys: pytest.CaptureFixture[str]
     assert run("cache", "info") == 0
     assert "0 entries" in capsys.readouterr().out
     assert run("index", "--no-cache") == 2
+
+
+def test_clearing_the_cache_takes_indices_of_servers_along(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    kept = index_file(folder, [project], FakeModel())
+    kept.write_bytes(b"x" * 2_000_000)
+    assert run("cache", "info") == 0
+    assert "1 index of a language server, 2.0 MB" in capsys.readouterr().out
+    assert run("cache", "clear") == 0
+    assert "1 index of a language server removed" in capsys.readouterr().out
+    assert list(folder.iterdir()) == []
 
 
 def test_a_cache_of_one_s_own(project: Path, tmp_path: Path) -> None:
