@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from polyclone import live as module
-from polyclone import parsing, persist
+from polyclone import parsing, parsing_pool, persist
 from polyclone.discover import DiscoverOptions
 from polyclone.encode import Advance, Encoded
 from polyclone.errors import UsageError
@@ -625,11 +625,11 @@ def test_a_file_that_hangs_harms_no_other(
         "    return real(source, language, path, deadline_s=deadline_s)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(parsing, "GRACE_S", 0.1)
-    original = parsing._Pool.__init__
+    monkeypatch.setattr(parsing_pool, "GRACE_S", 0.1)
+    original = parsing_pool.Pool.__init__
     extractor = "hanging_extractor:extract"
     monkeypatch.setattr(
-        parsing._Pool, "__init__", lambda self, size, limit, _: original(self, size, limit, extractor)
+        parsing_pool.Pool, "__init__", lambda self, size, limit, _: original(self, size, limit, extractor)
     )
     space = made(isolate=True, options=Options(parse_timeout_s=1.0))
     space.open([folder])
@@ -650,7 +650,7 @@ def test_failures_to_read_are_told_and_tried_again(folder: Path, made: Any, monk
     def unreadable(file: Any, *rest: Any) -> Any:
         job = original(file, *rest)
         if file.path == str(path):
-            job.extraction = Extraction(failures=parsing._failed(file, "read", "cannot be read: no").failures)
+            job.extraction = Extraction(failures=parsing_pool.failed(file, "read", "cannot be read: no").failures)
         return job
 
     with monkeypatch.context() as patch:

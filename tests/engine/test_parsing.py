@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from polyclone import parsing
+from polyclone import parsing, parsing_pool
 from polyclone.extract import extract
 from polyclone.parsing import Parsed, Parser, parse_files
 from polyclone.values import Extraction, Failure, SourceFile
@@ -67,7 +67,7 @@ def misbehave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parsing, "BATCH_BYTES", 60)
-    monkeypatch.setattr(parsing, "GRACE_S", 0.2)
+    monkeypatch.setattr(parsing_pool, "GRACE_S", 0.2)
 
 
 def messages(results: list[Parsed]) -> list[str]:
@@ -246,7 +246,7 @@ def test_an_interrupt_ends_the_workers(workspace: Callable[..., list[SourceFile]
 def test_without_a_working_interpreter_the_work_happens_here(
     workspace: Callable[..., list[SourceFile]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parsing, "_BOOT", "raise SystemExit(3)")
+    monkeypatch.setattr(parsing_pool, "_BOOT", "raise SystemExit(3)")
     files = workspace(*(function_text(f"f{index}") for index in range(8)))
     results = list(parse_files(files, jobs=2, isolate=True))
     assert [result.extraction.functions[0].name for result in results] == [f"f{index}" for index in range(8)]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from polyclone import parsing
+from polyclone import parsing, parsing_pool
 from polyclone.api import default_jobs, scan
 from polyclone.artifact import CARD, ENCODER, LEXICON, load_bundle
 from polyclone.caching import (
@@ -168,8 +168,8 @@ def test_a_warm_scan_computes_nothing(
     cold = disk(folder, model=model, store=store)
     assert len(encoder.units) == len(set(encoder.units)) == cold.functions
     encoder.units.clear()
-    monkeypatch.setattr(parsing, "_run_here", None)
-    monkeypatch.setattr(parsing._Pool, "submit", None)
+    monkeypatch.setattr(parsing, "run_here", None)
+    monkeypatch.setattr(parsing_pool.Pool, "submit", None)
     assert disk(folder, model=model, store=store) == cold
     assert encoder.units == []
 
