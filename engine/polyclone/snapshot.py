@@ -7,13 +7,13 @@ Snapshots share what did not change. A question about one function or file costs
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from polyclone.findings import Edge, Unit, all_matches, grouped, innermost, matches_of
 from polyclone.model import Model
-from polyclone.values import Failure, Function, Match, ScanResult
+from polyclone.values import CloneGroup, Failure, Function, Match, ScanResult
 
 
 class Stamp(NamedTuple):
@@ -135,9 +135,12 @@ class Snapshot:
                 self._made.append(self._result())
             return self._made[0]
 
+    def groups_of(self, matches: Sequence[Match]) -> tuple[CloneGroup, ...]:
+        """The groups of some of the matches."""
+        return grouped(matches, self.model, self.units, threshold=self.threshold, same_language=self.same_language)
+
     def _result(self) -> ScanResult:
         matches = all_matches(self.edges, self.copies, same_language=self.same_language)
-        groups = grouped(matches, self.model, self.units, threshold=self.threshold, same_language=self.same_language)
         return ScanResult(
             model=self.model.info,
             files=len(self.files),
@@ -146,7 +149,7 @@ class Snapshot:
             truncated=self.counts.truncated,
             threshold=self.threshold,
             matches=tuple(matches),
-            groups=groups,
+            groups=self.groups_of(matches),
             skipped=dict(sorted(self.skipped.items())),
             failures=self.failures,
             unverified=self.counts.unverified,

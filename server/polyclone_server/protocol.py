@@ -207,6 +207,8 @@ class ScanReport(TypedDict):
     tooSmall: int
     truncated: int
     pairs: int
+    unverified: int
+    """Pairs that a bundle's judge was to verify and did not come to in its time; 0 without a judge."""
     groups: list[GroupItem]
     skipped: dict[str, int]
     """Files left out, by reason."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
 from polyclone.snapshot import Snapshot
 from polyclone.suppress import NONE, Suppressions
-from polyclone.values import Function, Match
+from polyclone.values import Function, Match, ScanResult
 
 from polyclone_server.documents import Document
 from polyclone_server.folders import Folder, folder_of
@@ -98,15 +98,34 @@ class View:
 
     def shows(self, match: Match, rule: Rule) -> bool:
         """Whether a match is to be shown by the rule of its left side."""
+        return self._admits(match, rule, match.right) and self.suppressions.covers(match) is None
+
+    def _admits(self, match: Match, rule: Rule, other: Function) -> bool:
+        """Whether a rule lets a match pass whose far side is `other`."""
         if match.probability < rule.threshold:
             return False
         if not rule.same_language and match.left.language == match.right.language:
             return False
-        if rule.languages and match.right.language not in rule.languages:
+        if rule.languages and other.language not in rule.languages:
             return False
-        if not rule.across_folders and self._apart(match):
-            return False
-        return self.suppressions.covers(match) is None
+        return rule.across_folders or not self._apart(match)
+
+    @property
+    def result(self) -> ScanResult:
+        """The findings that the folder of either side wants to see; those that were accepted are among them."""
+        result = self.snapshot.result
+        wanted = tuple(match for match in result.matches if self._is_wanted(match))
+        if len(wanted) == len(result.matches):
+            return result
+        return replace(result, matches=wanted, groups=self.snapshot.groups_of(wanted))
+
+    def _is_wanted(self, match: Match) -> bool:
+        for here, other in ((match.left, match.right), (match.right, match.left)):
+            rule = self.rule(here.path)
+            speaks = not rule.languages or here.language in rule.languages
+            if rule.enabled and speaks and self._admits(match, rule, other):
+                return True
+        return False
 
     def _apart(self, match: Match) -> bool:
         """Whether the two sides lie in different folders; what lies in none belongs to all of them."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from polyclone_server import owner
+from support.bundles import llm_bundle
 from support.editor import CAPABILITIES, Editor, Json, ServerError, in_process, without
+from support.polyglot import TOTAL_ABOVE, framed
 
 pytestmark = pytest.mark.asyncio
 
@@ -500,6 +504,39 @@ async def test_a_scan_reports_groups_of_some_folders(workspace: Path, settings: 
         assert 0 < len(below["groups"]) < len(report["groups"])
         with pytest.raises(ServerError):
             await editor.request("polyclone/scan", {"roots": ["git:/x"]})
+
+
+async def test_a_scan_keeps_to_each_folders_own_rules(workspace: Path, settings: Json) -> None:
+    free, strict = workspace / "free", workspace / "strict"
+    for folder, name in ((free, "harbour"), (strict, "total")):
+        folder.mkdir()
+        for suffix in (".py", ".go"):
+            (workspace / f"{name}{suffix}").rename(folder / f"{name}{suffix}")
+    own = {key: value for key, value in settings.items() if key != "minProbability"}
+
+    async def folders_of_groups() -> set[str]:
+        async with editing(free, strict, settings=own) as editor:
+            report = await editor.request("polyclone/scan", {})
+        assert len(report["groups"]) > 0
+        return {member["path"].split("/")[0] for group in report["groups"] for member in group["members"]}
+
+    assert await folders_of_groups() == {"free", "strict"}
+    (strict / "polyclone.toml").write_text("min-probability = 1.0\n", encoding="utf-8")
+    assert await folders_of_groups() == {"free"}
+
+
+@pytest.mark.parametrize(("budget_s", "missed"), [(0.0, 1), (30.0, 0)])
+async def test_a_scan_counts_the_pairs_that_were_not_verified(
+    budget_s: float, missed: int, tmp_path: Path, settings: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "load_model", partial(owner.load_model, judge_budget_s=budget_s))
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "a.py").write_text(TOTAL_ABOVE["python"])
+    (code / "b.go").write_text(framed("go", TOTAL_ABOVE["go"]))
+    async with editing(code, settings={**settings, "model": str(llm_bundle(tmp_path / "llm"))}) as editor:
+        report = await editor.request("polyclone/scan", {})
+        assert (report["functions"], report["unverified"]) == (2, missed)
 
 
 async def test_a_scan_streams_each_group_once(workspace: Path, settings: Json) -> None:

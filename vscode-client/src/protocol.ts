@@ -155,6 +155,7 @@ export interface ScanReport {
   tooSmall: number;
   truncated: number;
   pairs: number;
+  unverified: number;
   groups: GroupItem[];
   skipped: Record<string, number>;
   failures: FailureItem[];

@@ -98,8 +98,11 @@ def clones_of(
 
 
 def scan_of(scene: Scene, roots: Sequence[str]) -> protocol.ScanReport:
-    """The report of a scan: groups with a member below `roots`, all of them without any. Takes its time."""
-    result = scene.view.snapshot.result
+    """The report of a scan: groups with a member below `roots`, all of them without any. Takes its time.
+
+    Each folder's own rules count: a pair is in if the folder of one of its sides wants to see it.
+    """
+    result = scene.view.result
     wanted = tuple(Folder(uri="", path=root, name="") for root in roots)
     groups = [
         group
@@ -118,6 +121,7 @@ def scan_report(result: ScanResult, groups: list[protocol.GroupItem], *, cancell
         "tooSmall": result.too_small,
         "truncated": result.truncated,
         "pairs": len(result.matches),
+        "unverified": result.unverified,
         "groups": groups,
         "skipped": dict(result.skipped),
         "failures": [_failure(failure) for failure in result.failures],

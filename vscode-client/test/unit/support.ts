@@ -34,6 +34,7 @@ export function report(more: Partial<ScanReport> = {}): ScanReport {
     tooSmall: 0,
     truncated: 0,
     pairs: 0,
+    unverified: 0,
     groups: [],
     skipped: {},
     failures: [],
