@@ -27,6 +27,7 @@ lint-vscode: $(CLIENT)/node_modules/.installed
 
 unit-vscode: $(CLIENT)/node_modules/.installed
 	cd $(CLIENT) && npm run --silent test:unit
+	python3 -m unittest discover -s $(CLIENT)/test/scripts
 
 editors-vscode:
 	$(CLIENT)/scripts/install-editors.sh '$(EDITORS)' $(VSCODE_VERSIONS)
@@ -62,6 +63,7 @@ pictures-vscode: lint-vscode editors-vscode vsix-test
 	cd $(CLIENT) && node scripts/build.mjs --tests
 	POLYCLONE_EDITORS='$(EDITORS)' POLYCLONE_SERVER='$(POLYCLONE_SERVER)' POLYCLONE_VSIX='$(CURDIR)/$(TEST_VSIX)' \
 	  node $(CLIENT)/out/harness/pictures.js $(PICTURE_WORKSPACE)
+	$(BUNDLE_PYTHON) $(CLIENT)/scripts/shrink_pictures.py docs/images/vscode-*.png $(CLIENT)/media/walkthrough/*.png
 
 $(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json
 	cd $(CLIENT) && npm ci --no-audit --no-fund

@@ -1,14 +1,23 @@
-"""The client's `protocol.ts` says exactly what the server's `protocol.py` says: names, values, fields, types."""
+"""The client's `protocol.ts` says exactly what the server's `protocol.py` says: names, values, fields, types.
+
+So do the settings that its manifest offers.
+"""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
+from typing import Any
+
+from polyclone.languages import LANGUAGES
+from polyclone_server.settings import DEFAULTS, read
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / "server" / "polyclone_server" / "protocol.py"
 TYPESCRIPT = ROOT / "vscode-client" / "src" / "protocol.ts"
+MANIFEST = ROOT / "vscode-client" / "package.json"
 
 Constants = dict[str, str]
 Fields = dict[str, tuple[str, bool]]
@@ -118,3 +127,44 @@ def test_a_difference_is_noticed() -> None:
         changed = source.replace(before, after, 1)
         assert changed != source
         assert typescript_protocol(changed) != expected
+
+
+# --- the manifest ---
+
+CLIENT_SETTINGS = {"server.path", "interpreter", "importStrategy", "trace.server", "view.followCursor"}
+"""Which server to start, and what only the editor shows. The server never reads them."""
+
+
+def manifest_settings() -> dict[str, Any]:
+    """Name below `polyclone` → its schema."""
+    sections = json.loads(MANIFEST.read_text(encoding="utf-8"))["contributes"]["configuration"]
+    found = {name: schema for section in sections for name, schema in section["properties"].items()}
+    return {name.removeprefix("polyclone."): schema for name, schema in found.items()}
+
+
+def settings_of(interfaces: Interfaces, interface: str = "Settings", above: str = "") -> set[str]:
+    names: set[str] = set()
+    for name, (kind, _) in interfaces[interface].items():
+        names |= settings_of(interfaces, kind, f"{above}{name}.") if kind in interfaces else {above + name}
+    return names
+
+
+def test_the_manifest_offers_just_the_settings_that_somebody_reads() -> None:
+    _, interfaces = python_protocol(PYTHON.read_text(encoding="utf-8"))
+    assert set(manifest_settings()) == settings_of(interfaces) | CLIENT_SETTINGS
+
+
+def test_the_manifest_and_the_server_have_the_same_defaults() -> None:
+    raw: dict[str, Any] = {}
+    for name, schema in manifest_settings().items():
+        *above, last = name.split(".")
+        place = raw
+        for part in above:
+            place = place.setdefault(part, {})
+        place[last] = schema["default"]
+    raw["sameLanguage"] = None  # The client sends what was set, so that a folder's own file may say it.
+    assert read(raw) == (DEFAULTS, ())
+
+
+def test_the_manifest_knows_the_languages() -> None:
+    assert manifest_settings()["languages"]["items"]["enum"] == list(LANGUAGES)

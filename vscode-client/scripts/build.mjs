@@ -1,7 +1,8 @@
 // Bundles the extension, and with --tests its tests. One file each: nothing of node_modules is needed at run time.
+// Beside the extension lies licences.txt, with the licences of the packages that the file holds.
 // Options: --production (small, without a source map), --outdir FOLDER, --tests.
-import { readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -17,14 +18,31 @@ const common = {
   logLevel: "warning",
 };
 
-await build({
+const { metafile } = await build({
   ...common,
   entryPoints: ["src/extension.ts"],
   outfile: `${outdir}/extension.js`,
   external: ["vscode"],
   minify: production,
   sourcemap: !production,
+  metafile: true,
 });
+writeFileSync(resolve(root, outdir, "licences.txt"), licences(Object.keys(metafile.inputs)));
+
+/** The licences of all packages that some of the files belong to. */
+function licences(files) {
+  const folders = new Set(files.flatMap((file) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []));
+  return [...folders].sort().map(licence).join("\n\n");
+}
+
+function licence(folder) {
+  const { name, version } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));
+  const file = readdirSync(join(root, folder)).find((entry) => /^licen[cs]e/i.test(entry));
+  if (file === undefined) {
+    throw new Error(`${name} brings no licence: look before it is bundled.`);
+  }
+  return `${name} ${version}\n\n${readFileSync(join(root, folder, file), "utf8").trim()}\n`;
+}
 
 if (process.argv.includes("--tests")) {
   const sources = ["unit", "host", "harness", "window"].flatMap((folder) =>

@@ -1,21 +1,23 @@
 """Puts the language server and all it needs into a folder, for one platform and several versions of Python.
 
-Packages with compiled parts exist once a version of Python (`cp312`), all others once (`shared`).
+What all of them can use lies in `shared`, the rest once a version (`cp312`): see `sharing.py`.
 Why it is done like this: `docs/decisions/008-bundled-server.md`.
 """
 
 from __future__ import annotations
 
 import argparse
-import filecmp
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from licences import table
+from sharing import share
 
 CLIENT = Path(__file__).resolve().parents[1]
 REPOSITORY = CLIENT.parent
@@ -25,6 +27,9 @@ PLATFORMS = {
     "linux-x64": [f"manylinux_2_{minor}_x86_64" for minor in (28, 27, 26, 24, 17)] + ["manylinux2014_x86_64"],
     "linux-arm64": [f"manylinux_2_{minor}_aarch64" for minor in (28, 27, 26, 24, 17)] + ["manylinux2014_aarch64"],
     "darwin-arm64": [f"macosx_{major}_0_{arch}" for major in (14, 13, 12, 11) for arch in ("arm64", "universal2")]
+    + ["macosx_10_9_universal2"],
+    "darwin-x64": [f"macosx_{major}_0_{arch}" for major in (14, 13, 12, 11) for arch in ("x86_64", "universal2")]
+    + [f"macosx_10_{minor}_x86_64" for minor in (15, 13, 12, 9)]
     + ["macosx_10_9_universal2"],
     "win32-x64": ["win_amd64"],
     "win32-arm64": ["win_arm64"],
@@ -38,12 +43,18 @@ UNUSED = (
     "numpy/**/tests",
     "numpy/**/*.pyi",
     "numpy/_core/include",
+    "numpy/_core/_*_tests.*",
+    "numpy/_core/_simd.*",
     "numpy/**/*.a",
     "numpy/f2py",
+    "numpy/distutils",
     "onnxruntime/datasets",
     "onnxruntime/quantization",
     "onnxruntime/tools",
     "onnxruntime/transformers",
+    # For programs in C: the Python module links to none of them, on any platform.
+    "onnxruntime/capi/libonnxruntime.*",
+    "onnxruntime/capi/onnxruntime.dll",
     "**/__pycache__",
 )
 
@@ -68,9 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shutil.copyfile(CLIENT / "scripts" / "run_bundled.py", target / "run.py")
     described = {"version": version_of(wheel), "platform": options.platform, "pythons": options.pythons}
     (target / "bundle.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    (target / "licences.md").write_text(table(target), encoding="utf-8")
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     if own in options.pythons and options.platform == this_platform():
-        subprocess.run([sys.executable, "-I", target / "run.py", "--version"], check=True)
+        try_out(target / "run.py")
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     print(f"{target}: {size / 1e6:.0f} MB for Python {', '.join(options.pythons)}")
     return 0
@@ -114,37 +126,19 @@ def prune(folder: Path) -> None:
                 path.unlink()
 
 
-def share(folders: Sequence[Path], shared: Path) -> None:
-    """Effect: what is the same for every version of Python moves to `shared`."""
-    shared.mkdir()
-    first, *others = folders
-    for path in sorted(first.iterdir()):
-        copies = [folder / path.name for folder in others]
-        if not is_bound(path) and all(same(path, copy) for copy in copies):
-            path.rename(shared / path.name)
-            for copy in copies:
-                shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
-
-
-def is_bound(path: Path) -> bool:
-    """Whether it belongs to one version of Python: by the name of a file in it (`abi3` is for all versions), or as a
-    folder of libraries, which are looked for beside the package that needs them."""
-    files = [path, *path.rglob("*")]
-    return path.suffix == ".libs" or any(re.search(r"\.cp(ython-)?3\d+", file.name) for file in files)
-
-
-def same(one: Path, other: Path) -> bool:
-    if one.is_dir() and other.is_dir():
-        return list(contents(one)) == list(contents(other)) and all(
-            filecmp.cmp(one / name, other / name, shallow=False) for name in contents(one)
-        )
-    return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
-
-
-def contents(folder: Path) -> Iterator[Path]:
-    # RECORD lists what pip wrote, in an order of its own.
-    files = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
-    return (path for path in files if path.name != "RECORD")
+def try_out(script: Path) -> None:
+    """The server answers `initialize`, as an editor would ask. -B: the try must leave nothing in the bundle."""
+    messages: list[dict[str, object]] = [
+        {"id": 1, "method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": {}}},
+        {"id": 2, "method": "shutdown"},
+        {"method": "exit"},
+    ]
+    bodies = [json.dumps({"jsonrpc": "2.0", **message}).encode() for message in messages]
+    conversation = b"".join(b"Content-Length: %d\r\n\r\n%b" % (len(body), body) for body in bodies)
+    command = [sys.executable, "-I", "-B", str(script), "--stdio"]
+    answer = subprocess.run(command, input=conversation, capture_output=True, check=False, timeout=120)
+    if answer.returncode != 0 or b'"serverInfo"' not in answer.stdout:
+        raise SystemExit(f"The bundled server does not answer:\n{answer.stderr.decode(errors='replace')}")
 
 
 def pip(*words: str | Path) -> None:

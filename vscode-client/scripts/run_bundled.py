@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 
 def main() -> int:
     here = Path(__file__).resolve().parent
-    own = here / f"cp{sys.version_info.major}{sys.version_info.minor}"
-    if not own.is_dir():
-        known = ", ".join(sorted(folder.name for folder in here.glob("cp*")))
-        print(f"This bundle holds packages for {known}, not for {own.name}. Use another Python.", file=sys.stderr)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    known = json.loads((here / "bundle.json").read_text(encoding="utf-8"))["pythons"]
+    if version not in known:
+        print(f"This bundle is for Python {', '.join(known)}, not for {version}: use another.", file=sys.stderr)
         return 2
-    sys.path[:0] = [str(own), str(here / "shared")]
+    sys.path[:0] = [str(here / f"cp{version.replace('.', '')}"), str(here / "shared")]
     from polyclone_server.__main__ import main as serve
 
     return serve() or 0

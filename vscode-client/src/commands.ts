@@ -1,7 +1,9 @@
 /** What the commands do, one function each; those of the view are in `viewCommands.ts`. */
 import * as vscode from "vscode";
+import { Stop } from "./cancel";
 import { compare, openOriginal } from "./compare";
 import { debugInfo } from "./debugInfo";
+import { plural } from "./describe";
 import { exportScan } from "./export";
 import { askClones, chooseClone, matchItem, peekArguments } from "./findClones";
 import { ignorePair } from "./judging";
@@ -26,13 +28,16 @@ import { viewHandlers } from "./viewCommands";
 type Handler = (...args: never[]) => unknown;
 
 export function registerCommands(parts: Parts): vscode.Disposable {
-  let cancelScan: vscode.CancellationTokenSource | undefined;
+  let scanning: Stop | undefined;
   const handlers: Readonly<Record<string, Handler>> = {
     "polyclone.scanWorkspace": async () => {
-      cancelScan = new vscode.CancellationTokenSource();
-      await scanWorkspace(parts, cancelScan);
+      await vscode.commands.executeCommand(`${VIEW}.focus`);
+      if (!scanning) {
+        scanning = new Stop();
+        await scanWorkspace(parts, scanning).finally(() => (scanning = undefined));
+      }
     },
-    "polyclone.cancelScan": () => cancelScan?.cancel(),
+    "polyclone.cancelScan": () => scanning?.request(),
     "polyclone.exportScan": (target?: vscode.Uri) => exportTo(parts, target),
     "polyclone.findClones": () => findClones(parts),
     [CLIENT_COMPARE]: (args?: CompareArguments) => (isCompare(args) ? compare(args) : compareAtCursor(parts)),
@@ -74,17 +79,16 @@ async function reporting(parts: Parts, work: () => unknown): Promise<unknown> {
 
 // --- scan ---
 
-async function scanWorkspace({ scanner }: Parts, cancel: vscode.CancellationTokenSource): Promise<void> {
-  await vscode.commands.executeCommand(`${VIEW}.focus`);
+async function scanWorkspace({ scanner }: Parts, cancel: Stop): Promise<void> {
   await vscode.window.withProgress(
     { location: vscode.ProgressLocation.Notification, title: "polyclone", cancellable: true },
     (progress, token) =>
       vscode.window.withProgress({ location: { viewId: VIEW } }, async () => {
-        token.onCancellationRequested(() => cancel.cancel());
+        token.onCancellationRequested(() => cancel.request());
         let shown = 0;
         progress.report({ message: "scanning the workspace" });
         await scanner.scan({
-          cancel: cancel.token,
+          cancel,
           progress: (message, percentage) => {
             const increment = percentage === undefined ? undefined : Math.max(0, percentage - shown);
             shown = Math.max(shown, percentage ?? 0);
@@ -96,7 +100,7 @@ async function scanWorkspace({ scanner }: Parts, cancel: vscode.CancellationToke
 }
 
 async function exportTo({ scanner, store, session, ui }: Parts, given: vscode.Uri | undefined): Promise<void> {
-  const report = store.current.report ?? (await scanner.scan({ quiet: true }));
+  const report = store.current.report ?? (await scanner.refresh());
   const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
   const target =
     given ??
@@ -110,7 +114,8 @@ async function exportTo({ scanner, store, session, ui }: Parts, given: vscode.Ur
   }
   const model = session.state.kind === "running" ? session.state.status.model : null;
   await vscode.workspace.fs.writeFile(target, new TextEncoder().encode(exportScan(report, model)));
-  if (!given && (await ui.info(`Exported ${report.groups.length} groups to ${target.fsPath}.`, "Open")) === "Open") {
+  const groups = plural(report.groups.length, "group");
+  if (!given && (await ui.info(`Exported ${groups} to ${target.fsPath}.`, "Open")) === "Open") {
     await vscode.window.showTextDocument(target);
   }
 }

@@ -1,4 +1,5 @@
 /** State of the server → words for the status item, the log and the view's welcome. */
+import type { Status } from "./protocol";
 import type { State } from "./server/session";
 
 export interface Description {
@@ -9,7 +10,7 @@ export interface Description {
 }
 
 /** What the context key `polyclone.state` says. */
-export type Phase = "stopped" | "starting" | "loading" | "indexing" | "ready" | "failed" | "disabled";
+export type Phase = State["kind"] | Status["state"] | "disabled";
 
 export function describe(state: State): Description {
   switch (state.kind) {
@@ -46,10 +47,7 @@ export function phase(state: State, enabled: boolean): Phase {
   if (!enabled) {
     return "disabled";
   }
-  if (state.kind !== "running") {
-    return state.kind;
-  }
-  return state.status.state === "error" ? "failed" : state.status.state;
+  return state.kind === "running" ? state.status.state : state.kind;
 }
 
 export function count(value: number): string {

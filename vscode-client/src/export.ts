@@ -13,6 +13,7 @@ export function exportScan(report: ScanReport, model: ModelItem | null): string 
     functions: report.functions,
     too_small: report.tooSmall,
     truncated: report.truncated,
+    unverified: report.unverified,
     skipped: report.skipped,
     failures: report.failures,
     groups: report.groups.map((group) => ({

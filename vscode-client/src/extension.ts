@@ -98,9 +98,9 @@ function waysOf(
   return {
     locate: () => locate(wishes(), probes({ extensionPath, selected: () => environments.selected(), log })),
     // Started in the extension's own folder: a workspace must not decide what a program finds where it starts.
-    connect: (launch, onStatus) => {
+    connect: (launch, onStatus, giveUp) => {
       const mode = vscode.workspace.getConfiguration(SECTION).get("diagnosticMode");
-      return connect(launch, extensionPath, { ...outputs, wholeWorkspace: mode === "workspace" }, onStatus);
+      return connect(launch, extensionPath, { ...outputs, wholeWorkspace: mode === "workspace" }, onStatus, giveUp);
     },
     log,
   };

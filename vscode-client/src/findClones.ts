@@ -25,7 +25,7 @@ export interface Asked {
 export async function askClones(connection: Connection, ui: Ui): Promise<Asked | undefined> {
   const editor = vscode.window.activeTextEditor;
   if (!editor) {
-    await ui.info("Put the cursor into a function first.");
+    void ui.info("Put the cursor into a function of an open file first.");
     return undefined;
   }
   const params: FindClonesParams = {
@@ -33,23 +33,20 @@ export async function askClones(connection: Connection, ui: Ui): Promise<Asked |
     position: { line: editor.selection.active.line, character: editor.selection.active.character },
   };
   const result = await connection.request<FindClonesResult>(FIND_CLONES, params);
-  const reason = whyNothing(result);
-  if (reason !== undefined || !result.function) {
-    void ui.info(reason ?? "");
-    return undefined;
+  if (result.function && result.matches.length > 0) {
+    return { target: result.function, matches: result.matches };
   }
-  return { target: result.function, matches: result.matches };
+  // Not awaited: a message that nobody closes must not keep the command from ending.
+  void ui.info(whyNothing(result));
+  return undefined;
 }
 
-export function whyNothing({ function: target, tooSmall, complete, matches }: FindClonesResult): string | undefined {
+export function whyNothing({ function: target, tooSmall, complete }: FindClonesResult): string {
   if (!target) {
-    return "There is no function at the cursor.";
+    return "There is no function at the cursor. Put it into one, then ask again.";
   }
   if (tooSmall) {
     return `${target.name} is too small to judge.`;
-  }
-  if (matches.length > 0) {
-    return undefined;
   }
   const wait = complete ? "" : " so far; the workspace is still being indexed";
   return `No function resembles ${target.name}${wait}.`;

@@ -33,7 +33,7 @@ export class AutoRefresh {
   /** Effect: fetches the groups. A failure leaves what is shown. */
   async now(identity = this.shown): Promise<void> {
     try {
-      await this.scanner.scan({ quiet: true });
+      await this.scanner.refresh();
       this.shown = identity;
     } catch {
       // The server went away or is busy; its next "ready" brings the next attempt.

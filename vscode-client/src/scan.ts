@@ -1,23 +1,22 @@
 /** One scan of the workspace: asks the server, streams groups into the store, can be cancelled. */
+import { type Cancel, Stop, unlessCancelled } from "./cancel";
 import { type GroupItem, SCAN, type ScanPartialResult, type ScanReport } from "./protocol";
-import type { Cancel, Connection } from "./server/session";
+import type { Connection } from "./server/session";
 import type { GroupStore } from "./view/store";
 
 export interface ScanOptions {
   readonly cancel?: Cancel;
   readonly progress?: (message: string, percentage: number | undefined) => void;
-  /** Keep what is shown until the scan is over: for a refresh that nobody asked for. */
-  readonly quiet?: boolean;
 }
 
 interface Running {
-  readonly quiet: boolean;
   readonly result: Promise<ScanReport>;
+  /** Of a refresh: what makes it give way. */
+  readonly stop?: Stop;
 }
 
 export class Scanner {
   private running: Running | undefined;
-  private groups: GroupItem[] = [];
 
   constructor(
     private readonly connection: () => Promise<Connection>,
@@ -25,67 +24,98 @@ export class Scanner {
   ) {}
 
   /**
-   * Effect: fills the store. Rejects if the server fails. A call while one runs joins it; but what a person asks for,
-   * and wants to see and to cancel, waits for a quiet one to end and then runs for itself.
+   * A scan that a person asks for, to be seen and cancelled. It joins another one; a refresh gives way to it.
+   * Effect: fills the store as groups come in. Rejects if the server fails.
    */
-  async scan(options: ScanOptions = {}): Promise<ScanReport> {
-    while (this.running?.quiet && !options.quiet) {
-      await this.running.result.catch(() => undefined);
+  scan(options: ScanOptions = {}): Promise<ScanReport> {
+    const { running } = this;
+    if (running && !running.stop) {
+      return running.result;
     }
+    running?.stop?.request();
+    return this.begin(this.visibly(options));
+  }
+
+  /**
+   * Fetches the groups; nothing of it is to be seen until it is over. It joins whatever runs.
+   * Effect: fills the store. Rejects if the server fails.
+   */
+  refresh(): Promise<ScanReport> {
     if (this.running) {
       return this.running.result;
     }
-    const result = this.run(options).finally(() => {
-      this.running = undefined;
+    const stop = new Stop();
+    return this.begin(this.quietly(stop), stop);
+  }
+
+  private begin(work: Promise<ScanReport>, stop?: Stop): Promise<ScanReport> {
+    const result = work.finally(() => {
+      if (this.running?.result === result) {
+        this.running = undefined;
+      }
     });
-    this.running = { quiet: options.quiet ?? false, result };
+    this.running = stop ? { result, stop } : { result };
     return result;
   }
 
-  private async run({ cancel, progress, quiet = false }: ScanOptions): Promise<ScanReport> {
-    this.groups = [];
-    const add = (groups: readonly GroupItem[]): void => {
-      this.groups.push(...groups);
-      if (!quiet) {
-        this.store.progress(this.groups);
-      }
-    };
-    if (!quiet) {
-      this.store.begin();
-    }
+  private async visibly({ cancel, progress }: ScanOptions): Promise<ScanReport> {
+    let streamed: readonly GroupItem[] = [];
+    this.store.begin();
     try {
-      const connection = await this.connection();
-      const report = await connection.request<ScanReport>(
-        SCAN,
-        {},
-        {
-          cancel,
-          partial: (value) => add((value as ScanPartialResult).groups),
-          ...(progress ? { work: progress } : {}),
-        },
-      );
-      this.groups.push(...report.groups);
+      const report = await this.ask({ cancel, progress }, (groups) => {
+        streamed = groups;
+        this.store.progress(groups);
+      });
       return this.finish(report);
     } catch (error) {
       if (cancel?.isCancellationRequested) {
         // What streamed in until then; where nothing did, what was there before.
-        const kept = this.groups.length > 0 ? this.groups : [...this.store.current.groups];
-        this.groups = kept;
-        return this.finish(cancelledReport(kept));
+        return this.finish(cancelledReport(streamed.length > 0 ? streamed : this.store.current.groups));
       }
       this.store.fail();
       throw error;
     }
   }
 
+  private async quietly(stop: Stop): Promise<ScanReport> {
+    try {
+      const report = await this.ask({ cancel: stop }, () => undefined);
+      if (!stop.isCancellationRequested) {
+        return this.finish(report);
+      }
+    } catch (error) {
+      if (!stop.isCancellationRequested) {
+        throw error;
+      }
+    }
+    return this.refresh(); // What it gave way to.
+  }
+
+  private async ask(
+    { cancel, progress }: { cancel: Cancel | undefined; progress?: ScanOptions["progress"] },
+    streaming: (groups: readonly GroupItem[]) => void,
+  ): Promise<ScanReport> {
+    const groups: GroupItem[] = [];
+    const connection = await unlessCancelled(this.connection(), cancel);
+    const partial = (value: unknown): void => {
+      if (!cancel?.isCancellationRequested) {
+        groups.push(...(value as ScanPartialResult).groups);
+        streaming([...groups]);
+      }
+    };
+    const request = connection.request<ScanReport>(SCAN, {}, { cancel, partial, ...(progress ? { work: progress } : {}) });
+    // The server is told, but a person need not wait until it has stopped.
+    const report = await unlessCancelled(request, cancel);
+    return { ...report, groups: [...groups, ...report.groups] };
+  }
+
   private finish(report: ScanReport): ScanReport {
-    const whole = { ...report, groups: this.groups };
-    this.store.finish(this.groups, whole);
-    return whole;
+    this.store.finish(report);
+    return report;
   }
 }
 
-/** For a server that answers a cancelled request with an error. */
+/** A cancelled request has no answer: what is known of it. */
 function cancelledReport(groups: readonly GroupItem[]): ScanReport {
   return {
     files: 0,
@@ -93,6 +123,7 @@ function cancelledReport(groups: readonly GroupItem[]): ScanReport {
     tooSmall: 0,
     truncated: 0,
     pairs: groups.reduce((sum, { pairs }) => sum + pairs.length, 0),
+    unverified: 0,
     groups: [...groups],
     skipped: {},
     failures: [],

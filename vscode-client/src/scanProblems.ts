@@ -70,11 +70,15 @@ export class ScanProblems implements vscode.Disposable {
 /** Those in a tab: the editor holds closed documents for a while, but the client asks about visible ones only. */
 function openFiles(): ReadonlySet<string> {
   const inputs = vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs.map(({ input }) => input));
-  return new Set(
-    inputs.flatMap((input) =>
-      input instanceof vscode.TabInputText || input instanceof vscode.TabInputNotebook ? [input.uri.toString()] : [],
-    ),
-  );
+  return new Set(inputs.flatMap((input) => shownBy(input)?.toString() ?? []));
+}
+
+/** What the language client takes for open, too: of a comparison, the side that can be edited. */
+function shownBy(input: unknown): vscode.Uri | undefined {
+  if (input instanceof vscode.TabInputText || input instanceof vscode.TabInputNotebook) {
+    return input.uri;
+  }
+  return input instanceof vscode.TabInputTextDiff ? input.modified : undefined;
 }
 
 function diagnosticOf(group: GroupItem, member: FunctionItem, index: number): vscode.Diagnostic | undefined {

@@ -40,7 +40,7 @@ export function showStatus(session: Session): vscode.Disposable {
 }
 
 /** True if any folder wants clones to be looked for. */
-export function isEnabled(): boolean {
+function isEnabled(): boolean {
   const folders = vscode.workspace.workspaceFolders ?? [];
   const scopes = folders.length > 0 ? folders.map(({ uri }) => uri) : [undefined];
   return scopes.some((scope) => vscode.workspace.getConfiguration(SECTION, scope).get("enable", true));

@@ -10,7 +10,7 @@ import { acceptArguments, ends, ignoreArguments, type Node, type PairChoice, pai
 /** By id, below `polyclone.view`. */
 export function viewHandlers(parts: Parts): Readonly<Record<string, (node: Node) => unknown>> {
   return {
-    refresh: () => parts.scanner.scan({ quiet: true }),
+    refresh: () => parts.scanner.refresh(),
     filterLanguages: () => filterLanguages(parts),
     filterText: () => filterText(parts),
     clearFilter: () => parts.view.setFilter(NO_FILTER),

@@ -51,18 +51,19 @@ export async function connect(
   folder: string,
   outputs: Outputs,
   onStatus: (status: Status) => void,
+  giveUp: AbortSignal,
 ): Promise<Connection> {
   let server: ServerProcess | undefined;
   const closed = newSignal();
+  const end = (): void => void server?.child.kill();
+  giveUp.addEventListener("abort", end);
   const client = new QuietClient(
     SECTION,
     "polyclone",
     async () => {
       server = await startProcess(launch, folder, (line) => outputs.log.info(`server: ${line}`));
+      giveUp.throwIfAborted();
       const { stdout, stdin } = server.child;
-      if (!stdout || !stdin) {
-        throw new Error("The server's pipes are missing.");
-      }
       return { reader: new StreamMessageReader(stdout), writer: new StreamMessageWriter(stdin), detached: true };
     },
     clientOptions(outputs, closed.give),
@@ -75,6 +76,8 @@ export async function connect(
     await client.start();
   } catch (error) {
     throw await startError(launch, server, error);
+  } finally {
+    giveUp.removeEventListener("abort", end);
   }
   return new ClientConnection(client, server, closed.given, outputs);
 }
@@ -183,7 +186,7 @@ class ClientConnection implements Connection {
   }
 
   async request<Result>(method: string, params: object, reports: Reports = {}): Promise<Result> {
-    const listeners: vscode.Disposable[] = [];
+    const listeners: { dispose(): unknown }[] = [];
     const tokens: Record<string, string> = {};
     if (reports.partial) {
       const token = (tokens["partialResultToken"] = newToken());
@@ -201,18 +204,22 @@ class ClientConnection implements Connection {
       );
     }
     const source = new vscode.CancellationTokenSource();
-    reports.cancel?.onCancellationRequested(() => {
-      const token = tokens["workDoneToken"];
-      if (token !== undefined) {
-        // The request alone being cancelled would leave the work behind it running.
-        void this.client.sendNotification(WorkDoneProgressCancelNotification.type, { token });
-      }
-      source.cancel();
-    });
+    listeners.push(source);
+    const { cancel } = reports;
+    if (cancel) {
+      const stop = (): void => {
+        const token = tokens["workDoneToken"];
+        if (token !== undefined) {
+          // The request alone being cancelled would leave the work behind it running.
+          void this.client.sendNotification(WorkDoneProgressCancelNotification.type, { token });
+        }
+        source.cancel();
+      };
+      listeners.push(cancel.onCancellationRequested(stop));
+    }
     try {
       return await this.client.sendRequest<Result>(method, { ...params, ...tokens }, source.token);
     } finally {
-      source.dispose();
       vscode.Disposable.from(...listeners).dispose();
     }
   }

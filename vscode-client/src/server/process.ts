@@ -1,12 +1,12 @@
 /** The server's process: started without a shell, its complaints kept for the message when it dies. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import type { Launch } from "./launch";
 
 const KEPT_LINES = 20;
 const END_WITHIN_MS = 3_000;
 
 export interface ServerProcess {
-  readonly child: ChildProcess;
+  readonly child: ChildProcessWithoutNullStreams;
   /** The last lines it wrote to stderr. */
   complaints(): string[];
   /** How it ended; undefined while it runs. */

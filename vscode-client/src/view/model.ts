@@ -1,5 +1,5 @@
 /** Groups as nodes of a tree, in words. No editor. */
-import { plural, probability } from "../describe";
+import { count, plural, probability } from "../describe";
 import type {
   AcceptArguments,
   CompareArguments,
@@ -151,18 +151,24 @@ function contains({ start, end }: Range, { line, character }: Position): boolean
 export function summary(groups: readonly GroupItem[], report: ScanReport): string {
   const open = groups.filter(({ accepted }) => !accepted).length;
   const skipped = Object.values(report.skipped).reduce((sum, n) => sum + n, 0);
-  const found = [plural(open, "group"), open < groups.length ? `${groups.length - open} accepted` : ""];
+  const found = [plural(open, "group"), some(groups.length - open, "accepted")];
   if (report.cancelled) {
     return ["Cancelled, incomplete", ...found].filter(Boolean).join(" · ");
   }
   const parts = [
     ...found,
     plural(report.functions, "function"),
-    report.tooSmall > 0 ? `${report.tooSmall} too small` : "",
-    report.truncated > 0 ? `${report.truncated} judged in part` : "",
+    some(report.tooSmall, "too small"),
+    some(report.truncated, "judged in part"),
+    report.unverified > 0 ? `${plural(report.unverified, "pair")} not verified` : "",
     plural(report.files, "file"),
-    skipped > 0 ? `${skipped} skipped` : "",
-    report.failures.length > 0 ? `${report.failures.length} failed` : "",
+    some(skipped, "skipped"),
+    some(report.failures.length, "failed"),
   ];
   return parts.filter(Boolean).join(" · ");
+}
+
+/** `5,548 too small`; nothing where there are none. */
+function some(value: number, what: string): string {
+  return value > 0 ? `${count(value)} ${what}` : "";
 }

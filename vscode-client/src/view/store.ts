@@ -32,8 +32,9 @@ export class GroupStore {
     this.become({ groups: sorted(groups), report: undefined, scanning: true });
   }
 
-  finish(groups: readonly GroupItem[], report: ScanReport): void {
-    this.become({ groups: sorted(groups), report, scanning: false });
+  finish(report: ScanReport): void {
+    const groups = sorted(report.groups);
+    this.become({ groups, report: { ...report, groups: [...groups] }, scanning: false });
   }
 
   /** The scan failed; what was there stays. */

@@ -61,9 +61,11 @@ export class ClonesView implements vscode.TreeDataProvider<Node>, vscode.Disposa
 
   // --- tree ---
 
-  getChildren(node?: Node): readonly Node[] & Node[] {
-    const children = node === undefined ? this.shown : node.kind === "group" ? node.members : [];
-    return [...children];
+  getChildren(node?: Node): Node[] {
+    if (node === undefined) {
+      return [...this.shown];
+    }
+    return node.kind === "group" ? [...node.members] : [];
   }
 
   getParent(node: Node): Node | undefined {
@@ -82,7 +84,7 @@ export class ClonesView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     this.view.badge = open === 0 ? undefined : { value: open, tooltip: `${plural(open, "group")} of clones` };
     this.view.message = this.describe(found) ?? "";
     void setContext("polyclone.scanning", found.scanning);
-    void setContext("polyclone.scanned", found.report !== undefined);
+    void setContext("polyclone.scanned", found.report !== undefined && !found.report.cancelled);
     void setContext("polyclone.hasGroups", found.groups.length > 0);
     void setContext("polyclone.filtered", isActive(this.chosen));
     void setContext("polyclone.filteredEmpty", this.shown.length === 0);

@@ -30,7 +30,7 @@ export async function openPage(
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   await page.addInitScript(allowTests);
   await prepare(page);
-  const query = new URLSearchParams({ folder: editor.folder });
+  const query = new URLSearchParams(existsSync(editor.folder) ? { folder: editor.folder } : { ew: "true" });
   if (payload.length > 0) {
     query.set("payload", JSON.stringify(payload));
   }

@@ -15,8 +15,8 @@ export const REPOSITORY = dirname(CLIENT);
 export interface Profile {
   readonly version: Version;
   readonly settings: Readonly<Record<string, unknown>>;
-  /** A folder whose copy is opened. */
-  readonly workspace: string;
+  /** A folder whose copy is opened; without one, the window has no folder. */
+  readonly workspace?: string;
   readonly trusted?: boolean;
   readonly vsix?: string;
   /** Folders of further extensions that a host suite runs beside the one under test. */
@@ -28,8 +28,11 @@ export interface Profile {
 
 export interface Editor {
   readonly url: string;
+  /** The copy that is open; without a workspace, it is not there. */
   readonly folder: string;
   readonly home: string;
+  /** Replaces the settings that the profile brought, while the editor runs. */
+  configure(settings: Readonly<Record<string, unknown>>): void;
   stop(): Promise<void>;
 }
 
@@ -58,7 +61,9 @@ export async function startEditor(profile: Profile): Promise<Editor> {
   // Short, because a socket's path has a limit; named like a project, because the pictures show it.
   const home = mkdtempSync(join(tmpdir(), "pc-"));
   const folder = join(home, "delivery");
-  cpSync(profile.workspace, folder, { recursive: true });
+  if (profile.workspace !== undefined) {
+    cpSync(profile.workspace, folder, { recursive: true });
+  }
   for (const [name, content] of Object.entries(profile.files ?? {})) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), content);
@@ -91,7 +96,8 @@ export async function startEditor(profile: Profile): Promise<Editor> {
   const flags = ["--auth", "none", "--bind-addr", `127.0.0.1:${port}`, "--disable-telemetry", "--disable-update-check"];
   const trust = profile.trusted === false ? [] : ["--disable-workspace-trust"];
   const log = openSync(join(home, "editor.log"), "a");
-  const child = spawn(node, [entry, ...shared, ...flags, ...trust, folder], {
+  const opened = profile.workspace === undefined ? [] : [folder];
+  const child = spawn(node, [entry, ...shared, ...flags, ...trust, ...opened], {
     env: environment,
     detached: true,
     stdio: ["ignore", log, log],
@@ -107,6 +113,7 @@ export async function startEditor(profile: Profile): Promise<Editor> {
     url,
     folder,
     home,
+    configure: (settings) => writeSettings(join(home, "data"), settings),
     stop: async () => {
       await endGroup(child);
       if (process.env["POLYCLONE_KEEP"] === undefined) {
@@ -143,6 +150,7 @@ function environmentOf(home: string, extra: Readonly<Record<string, string>>): N
   const { VSCODE_IPC_HOOK_CLI: _, ...inherited } = process.env;
   return {
     ...inherited,
+    HOME: home,
     TMPDIR: home,
     XDG_CONFIG_HOME: join(home, "config"),
     XDG_DATA_HOME: join(home, "share"),

@@ -1,7 +1,8 @@
 /** Every suite in every editor. `node out/harness/run.js [host|window] [version…] [suite…]` runs a selection. */
 import { existsSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
-import { firstFinding, tour, visit } from "../window/window";
+import { SILENT, statesOfAFolder, stateWithoutFolder, stateWithoutTrust } from "../window/states";
+import { firstFinding, tour, tourWithoutServer, type Visit, visit, type Walk } from "../window/window";
 import { CLIENT, REPOSITORY, type Version, VERSIONS } from "./editor";
 import { runHostSuite } from "./host";
 
@@ -67,7 +68,7 @@ function hostChecks(server: string): Check[] {
     name: string,
     suite: string,
     more: Partial<Parameters<typeof runHostSuite>[1]>,
-    expected = true,
+    failure?: RegExp,
   ): Check => ({
     name,
     kind: "host",
@@ -76,17 +77,21 @@ function hostChecks(server: string): Check[] {
       const profile = { version, workspace: EXAMPLES, settings, ...more };
       const environment = { POLYCLONE_SERVER: server, ...more.environment };
       const { code, output } = await runHostSuite(suite, { ...profile, environment });
-      return { passed: (code === 0) === expected, output: `${output}exit code ${code}\n` };
+      const passed = failure === undefined ? code === 0 : code !== 0 && failure.test(output);
+      return { passed, output: `${output}exit code ${code}\n` };
     },
   });
   const broken = { settings: { "polyclone.server.path": FALSE }, environment: { POLYCLONE_BAIL: "1" } };
   return [
     host("editing, view, scan, settings", "editing", {}),
     host("restart, crash, recovery", "lifecycle", {}),
-    host("server missing", "missing", { settings: { "polyclone.server.path": "/nowhere/polyclone-server" } }),
+    host("server missing", "missing", {
+      settings: { "polyclone.server.path": "/nowhere/polyclone-server" },
+      environment: { POLYCLONE_SILENT: SILENT },
+    }),
     host("untrusted workspace", "untrusted", untrusted(server)),
     host("selected environments", "environments", environments(server)),
-    host("with /bin/false as server, editing fails", "editing", broken, false),
+    host("with /bin/false as server, editing fails", "editing", broken, /\/bin\/false --stdio" ended with exit code 1/),
   ];
 }
 
@@ -110,31 +115,38 @@ function environments(server: string): Partial<Parameters<typeof runHostSuite>[1
 }
 
 function windowChecks(server: string): Check[] {
-  const window = (name: string, suite: string, run: (version: Version) => Promise<string>, expected = true): Check => ({
+  const window = (name: string, suite: string, walk: Walk, options: () => Omit<Visit, "version">): Check => ({
     name,
     kind: "window",
     suite,
-    run: async (version) => {
-      try {
-        return { passed: expected, output: await run(version) };
-      } catch (error) {
-        const output = error instanceof Error ? `${error.stack ?? error.message}\n` : String(error);
-        return { passed: !expected, output };
-      }
-    },
+    run: async (version) => ({ passed: true, output: await visit(walk, { version, ...options() }) }),
   });
   return [
-    window("edit, fix, view, scan", "tour", (version) => visit(tour, { version, server })),
-    window(
-      "with /bin/false as server, the tour fails",
-      "tour",
-      (version) => visit(tour, { version, server: FALSE, limitMs: 15_000, pictures: NOWHERE }),
-      false,
+    window("edit, fix, view, scan", "tour", tour, () => ({ server })),
+    failing(
+      window("with /bin/false as server, the tour fails", "tour", tourWithoutServer, () => ({
+        server: FALSE,
+        pictures: NOWHERE,
+      })),
+      /waiting for .*squiggly-info/,
     ),
-    window("the platform VSIX in a fresh profile", "fresh", (version) =>
-      visit(firstFinding, { version, vsix: bundledVsix() }),
-    ),
+    window("the view in a folder", "states", statesOfAFolder(server), () => ({ server: SILENT })),
+    window("the view without a folder", "states", stateWithoutFolder, () => ({ server, workspace: null })),
+    window("the view without trust", "states", stateWithoutTrust, () => ({ trusted: false })),
+    window("the platform VSIX in a fresh profile", "fresh", firstFinding, () => ({ vsix: bundledVsix() })),
   ];
+}
+
+/** A check that is meant to fail, and in this way. */
+function failing(check: Check, reason: RegExp): Check {
+  const run: Check["run"] = async (version) => {
+    try {
+      return { passed: false, output: (await check.run(version)).output };
+    } catch (error) {
+      return { passed: reason.test(String(error)), output: `${String(error)}\n` };
+    }
+  };
+  return { ...check, run };
 }
 
 function bundledVsix(): string {

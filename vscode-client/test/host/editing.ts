@@ -2,7 +2,8 @@
 import { strict as assert } from "node:assert";
 import { existsSync, readFileSync } from "node:fs";
 import * as vscode from "vscode";
-import { api, finding, findings, open, ready, setting, until, workspacePath } from "./support";
+import { SERVER_COMMANDS } from "../../src/protocol";
+import { api, becomes, finding, findings, open, ready, setting, until, workspacePath } from "./support";
 
 const GO = "payments/card.go";
 const NAME = "IsValidCardNumber";
@@ -266,13 +267,13 @@ suite("a scan of the workspace", () => {
   test("brings results into the view and into Problems, of files that are not open", async () => {
     const { store } = await api();
     await vscode.commands.executeCommand("workbench.action.closeAllEditors");
-    assert.equal(findings(closed()).length, 0);
+    await until("the server's finding to go", () => findings(closed()).length === 0);
     await vscode.commands.executeCommand("polyclone.scanWorkspace");
     const { report } = store.current;
     assert.ok(report && !report.cancelled);
     assert.ok(report.files > 25 && report.functions > 30, JSON.stringify({ ...report, groups: report.groups.length }));
-    assert.equal(findings(closed()).length, 1);
-    assert.match(findings(closed())[0]?.message ?? "", /^Does the same as Ruby · .*slugify/);
+    const found = await until("the scan's finding alone", () => findings(closed()).length === 1 && findings(closed()));
+    assert.match(found[0]?.message ?? "", /^Does the same as Ruby · .*slugify/);
   });
 
   test("gives way to the server's own finding when the file is opened", async () => {
@@ -290,21 +291,42 @@ suite("a scan of the workspace", () => {
   });
 
   test("can be cancelled while the workspace is being indexed, and asked for again", async () => {
-    const { store } = await api();
-    const indexing = vscode.commands.executeCommand("polyclone.clearCache");
+    const polyclone = await api();
+    const { store } = polyclone;
+    const shown = store.current.groups.length;
+    const indexing = becomes(polyclone, "indexing");
+    const cleared = vscode.commands.executeCommand("polyclone.clearCache");
+    await indexing;
     const subscription = store.onDidChange(({ scanning }) => {
       if (scanning) {
-        void vscode.commands.executeCommand("polyclone.cancelScan");
+        // Once the request has gone out.
+        setImmediate(() => void vscode.commands.executeCommand("polyclone.cancelScan"));
       }
     });
+    const ended = becomes(polyclone, "ready");
     await vscode.commands.executeCommand("polyclone.scanWorkspace");
     subscription.dispose();
     assert.equal(store.current.report?.cancelled, true);
     assert.equal(store.current.scanning, false);
-    await indexing;
+    assert.equal(store.current.groups.length, shown, "what was shown is gone");
+    await Promise.all([ended, cleared]);
     await vscode.commands.executeCommand("polyclone.clearCache");
     await vscode.commands.executeCommand("polyclone.scanWorkspace");
     assert.equal(store.current.report?.cancelled, false);
+  });
+
+  test("is not started a second time while it runs", async () => {
+    const { store } = await api();
+    let begun = 0;
+    let before = false;
+    const subscription = store.onDidChange(({ scanning }) => {
+      begun += Number(scanning && !before);
+      before = scanning;
+    });
+    const scan = (): Thenable<unknown> => vscode.commands.executeCommand("polyclone.scanWorkspace");
+    await Promise.all([scan(), scan()]);
+    subscription.dispose();
+    assert.equal(begun, 1);
   });
 
   test("is exported as JSON", async () => {
@@ -364,6 +386,23 @@ suite("settings, live", () => {
       await until("nothing certain", () => findings(editor.document.uri).length === 0);
     });
     await finding(editor, NAME);
+  });
+
+  test("one that is wrong is told, and the last good value stays", async () => {
+    const editor = await open(GO);
+    const original = vscode.window.showWarningMessage;
+    const told: string[] = [];
+    const record = async (message: string): Promise<undefined> => void told.push(message);
+    Object.assign(vscode.window, { showWarningMessage: record });
+    try {
+      await live("minProbability", 7, async () => {
+        await until("the warning", () => told.length > 0);
+        await finding(editor, NAME);
+      });
+    } finally {
+      Object.assign(vscode.window, { showWarningMessage: original });
+    }
+    assert.match(told[0] ?? "", /polyclone\.minProbability.*7/);
   });
 
   test("everything off and on", async () => {
@@ -451,13 +490,16 @@ suite("commands", () => {
     await finding(await open(GO), NAME);
   });
 
-  test("every command that the manifest names exists", async () => {
+  test("are just those that the manifest names, and the server's", async () => {
     const { commands } = vscode.extensions.getExtension("polyclone.polyclone")?.packageJSON.contributes as {
       commands: { command: string }[];
     };
-    const known = new Set(await vscode.commands.getCommands(true));
+    const known = await vscode.commands.getCommands(true);
+    // The editor makes some of its own for the view: `polyclone.clones.focus` and others.
+    const own = known.filter((id) => id.startsWith("polyclone.") && !/^polyclone\.(server|clones)\./.test(id));
+    assert.deepEqual(own.sort(), commands.map(({ command }) => command).sort());
     assert.deepEqual(
-      commands.map(({ command }) => command).filter((command) => !known.has(command)),
+      SERVER_COMMANDS.filter((id) => !known.includes(id)),
       [],
     );
   });

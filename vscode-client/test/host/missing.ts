@@ -58,8 +58,38 @@ suite("a server that is missing", () => {
     });
   });
 
+  test("that says nothing does not keep another from being started", async () => {
+    const { onDidChangeState, state } = await api();
+    const kinds: string[] = [];
+    const subscription = onDidChangeState(({ kind }) => kinds.push(kind));
+    await setting("server.path", process.env["POLYCLONE_SILENT"]);
+    await until("the start", () => state().kind === "starting");
+    await setting("server.path", "/nowhere/again");
+    await until("the failure", () => {
+      const now = state();
+      return now.kind === "failed" && /\/nowhere\/again/.test(now.problem.message);
+    });
+    subscription.dispose();
+    assert.deepEqual(kinds, ["starting", "starting", "failed"]);
+  });
+
+  test("is not looked for where polyclone.interpreter names no Python", async () => {
+    await setting("interpreter", "/bin/false");
+    await setting("server.path", undefined);
+    const { state } = await api();
+    const problem = await until("the failure", () => {
+      const now = state();
+      return now.kind === "failed" && /polyclone\.interpreter/.test(now.problem.message) && now.problem;
+    });
+    assert.match(problem.message, /names \/bin\/false, which does not run as Python/);
+    assert.equal(problem.setting, "polyclone.interpreter");
+    await setting("interpreter", undefined);
+  });
+
   test("starts as soon as the setting is right", async () => {
     await setting("server.path", process.env["POLYCLONE_SERVER"]);
+    const { state } = await api();
+    await until("the server", () => state().kind === "running");
     await ready();
     await finding(await open("payments/card.go"), "IsValidCardNumber");
   });

@@ -6,7 +6,7 @@ import type { Status } from "../../src/protocol";
 
 export const EXTENSION = "polyclone.polyclone";
 
-/** Waits until `probe` answers with something. An event of the editor or the clock makes it look again. */
+/** Waits until `probe` answers with something; it is asked again and again. */
 export async function until<Value>(
   what: string,
   probe: () => Value | undefined | false | null | Promise<Value | undefined | false | null>,
@@ -37,6 +37,18 @@ export async function ready(other = 0): Promise<Status> {
     const now = state();
     assert.notEqual(now.kind, "failed", now.kind === "failed" ? now.problem.message : "");
     return now.kind === "running" && now.status.state === "ready" && now.status.pid !== other && now.status;
+  });
+}
+
+/** Resolves when the server has said that it is in this state. Ask before what brings it about. */
+export function becomes({ onDidChangeState }: Api, wanted: Status["state"]): Promise<void> {
+  return new Promise((resolve) => {
+    const subscription = onDidChangeState((state) => {
+      if (state.kind === "running" && state.status.state === wanted) {
+        subscription.dispose();
+        resolve();
+      }
+    });
   });
 }
 

@@ -1,8 +1,9 @@
 import { strict as assert } from "node:assert";
+import { Stop, unlessCancelled } from "../../src/cancel";
 import { AutoRefresh } from "../../src/refresh";
 import type { ScanReport } from "../../src/protocol";
 import { Scanner } from "../../src/scan";
-import type { Cancel, Connection, Reports, Session, State } from "../../src/server/session";
+import type { Connection, Reports, Session, State } from "../../src/server/session";
 import { GroupStore } from "../../src/view/store";
 import { group, item, pair, report, status } from "./support";
 
@@ -17,16 +18,6 @@ function scanner(answer: Answer): { scanner: Scanner; store: GroupStore } {
     request: (_: string, __: object, reports: Reports) => answer(reports),
   } as unknown as Connection;
   return { scanner: new Scanner(async () => connection, store), store };
-}
-
-class Stop implements Cancel {
-  isCancellationRequested = false;
-  private readonly listeners: (() => void)[] = [];
-  onCancellationRequested = (listener: () => void): number => this.listeners.push(listener);
-  cancel(): void {
-    this.isCancellationRequested = true;
-    this.listeners.forEach((listener) => listener());
-  }
 }
 
 suite("scan", () => {
@@ -49,13 +40,13 @@ suite("scan", () => {
     assert.equal(store.current.scanning, false);
   });
 
-  test("a quiet one changes nothing until it is over", async () => {
+  test("a refresh changes nothing until it is over", async () => {
     const { scanner: one, store } = scanner(async ({ partial }) => {
       partial?.({ groups: [TWO] });
       assert.deepEqual([store.current.groups.length, store.current.scanning], [0, false]);
       return report({ groups: [ONE] });
     });
-    await one.scan({ quiet: true });
+    await one.refresh();
     assert.equal(store.current.groups.length, 2);
   });
 
@@ -63,7 +54,7 @@ suite("scan", () => {
     const cancel = new Stop();
     const { scanner: one, store } = scanner(async ({ partial }) => {
       partial?.({ groups: [TWO] });
-      cancel.cancel();
+      cancel.request();
       throw new Error("Request cancelled");
     });
     const result = await one.scan({ cancel });
@@ -73,10 +64,10 @@ suite("scan", () => {
   test("one that was cancelled before anything came keeps what was there", async () => {
     const cancel = new Stop();
     const { scanner: one, store } = scanner(async () => {
-      cancel.cancel();
+      cancel.request();
       throw new Error("Request cancelled");
     });
-    store.finish([ONE, TWO], report());
+    store.finish(report({ groups: [ONE, TWO] }));
     await one.scan({ cancel });
     assert.deepEqual([store.current.report?.cancelled, store.current.groups.length], [true, 2]);
   });
@@ -101,17 +92,68 @@ suite("scan", () => {
 });
 
 suite("a scan that a person asks for", () => {
-  test("does not hide behind a quiet one", async () => {
+  test("makes a refresh give way, which then answers with what the scan found", async () => {
     let asked = 0;
-    const { scanner: one, store } = scanner(async () => {
+    let reached: () => void = () => undefined;
+    const underWay = new Promise<void>((resolve) => (reached = resolve));
+    const { scanner: one, store } = scanner(async (reports) => {
       asked += 1;
-      return report();
+      if (asked === 1) {
+        reached();
+        await new Promise<void>((resolve) => reports.cancel?.onCancellationRequested(resolve));
+        throw new Error("Request cancelled");
+      }
+      return report({ groups: [ONE] });
     });
     const seen: boolean[] = [];
     store.onDidChange(({ scanning }) => seen.push(scanning));
-    await Promise.all([one.scan({ quiet: true }), one.scan(), one.scan({ quiet: true })]);
+    const refresh = one.refresh();
+    await underWay;
+    const found = await one.scan();
+    assert.equal(await refresh, found);
     assert.equal(asked, 2);
-    assert.deepEqual(seen, [false, true, false]);
+    assert.deepEqual(seen, [true, false], "the refresh was to be seen");
+  });
+
+  test("is joined by a refresh", async () => {
+    let asked = 0;
+    const { scanner: one } = scanner(async () => {
+      asked += 1;
+      return report();
+    });
+    const [scan, refresh] = await Promise.all([one.scan(), one.refresh()]);
+    assert.equal(scan, refresh);
+    assert.equal(asked, 1);
+  });
+
+  test("is given up while the server is still starting", async () => {
+    const store = new GroupStore();
+    const one = new Scanner(() => new Promise<Connection>(() => undefined), store);
+    const cancel = new Stop();
+    const scan = one.scan({ cancel });
+    assert.equal(store.current.scanning, true);
+    cancel.request();
+    assert.equal((await scan).cancelled, true);
+    assert.equal(store.current.scanning, false);
+  });
+});
+
+suite("cancel", () => {
+  test("tells those who listen once, and nobody who does no longer", () => {
+    const stop = new Stop();
+    const heard: string[] = [];
+    stop.onCancellationRequested(() => heard.push("one"));
+    stop.onCancellationRequested(() => heard.push("two")).dispose();
+    stop.request();
+    stop.request();
+    assert.deepEqual([heard, stop.isCancellationRequested], [["one"], true]);
+  });
+
+  test("lets work end that nobody gives up", async () => {
+    assert.equal(await unlessCancelled(Promise.resolve(1), new Stop()), 1);
+    const stop = new Stop();
+    stop.request();
+    await assert.rejects(unlessCancelled(new Promise(() => undefined), stop), /Cancelled/);
   });
 });
 
@@ -133,15 +175,15 @@ suite("refresh", () => {
     } as unknown as Session;
     const refresh = new AutoRefresh(session, one, store, 0);
     const launch = { command: "s", args: [], origin: "setting", description: "" } as const;
-    const say = async (pairs: number): Promise<void> => {
-      const fetched = new Promise<void>((resolve) => (done = resolve));
-      tell({ kind: "running", status: status("ready", { pairs }), launch });
-      await Promise.race([fetched, new Promise((resolve) => setTimeout(resolve, 50))]);
-    };
-    await say(1);
-    await say(1);
+    const fetched = (): Promise<void> => new Promise((resolve) => (done = resolve));
+    const say = (pairs: number): void => tell({ kind: "running", status: status("ready", { pairs }), launch });
+    const [first] = [fetched(), say(1)];
+    await first;
+    say(1);
+    await new Promise((resolve) => setTimeout(resolve, 5)); // Longer than the rest that it waits for.
     assert.equal(asked, 1);
-    await say(2);
+    const [second] = [fetched(), say(2)];
+    await second;
     assert.equal(asked, 2);
     assert.equal(store.current.groups.length, 1);
     tell({ kind: "failed", problem: { message: "", remedies: [] } });

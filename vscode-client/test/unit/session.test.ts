@@ -3,13 +3,14 @@ import type { Status } from "../../src/protocol";
 import { type Launch, StartError } from "../../src/server/launch";
 import type { Located } from "../../src/server/locate";
 import { Recovery } from "../../src/server/recovery";
-import { type Connection, Session, type State } from "../../src/server/session";
+import { type Connection, Session, type State, type Ways } from "../../src/server/session";
 import { status } from "./support";
 
 const LAUNCH: Launch = { command: "server", args: [], origin: "setting", description: "here" };
 
 class Server implements Connection {
   stopped = false;
+  mute = false;
   die: (how: string) => void = () => undefined;
   readonly lost = new Promise<string>((resolve) => (this.die = resolve));
 
@@ -20,7 +21,8 @@ class Server implements Connection {
 
   request = <Result>(): Promise<Result> => assert.fail("not asked in these tests");
   execute = async (): Promise<unknown> => undefined;
-  status = async (): Promise<Status> => status("loading", { pid: this.pid });
+  status = (): Promise<Status> =>
+    this.mute ? new Promise(() => undefined) : Promise.resolve(status("loading", { pid: this.pid }));
   stop = async (): Promise<void> => {
     this.stopped = true;
   };
@@ -32,24 +34,34 @@ class World {
   located: Located = { launch: LAUNCH };
   failure: Error | undefined;
   now = 0;
-  readonly session = new Session(
-    {
+  /** The program that is started says nothing. */
+  silent = false;
+  /** The server never answers how it is. */
+  mute = false;
+  readonly session: Session;
+
+  constructor(answerWithinMs = 60_000) {
+    this.session = new Session(this.ways(), new Recovery(2, 1_000, () => this.now), answerWithinMs);
+    this.session.onDidChange((state) => this.states.push(state));
+  }
+
+  private ways(): Ways {
+    return {
       locate: async () => this.located,
-      connect: async (_, onStatus) => {
+      connect: async (_, onStatus, giveUp) => {
         if (this.failure) {
           throw this.failure;
         }
+        if (this.silent) {
+          await new Promise((_resolve, reject) => giveUp.addEventListener("abort", () => reject(new Error("ended"))));
+        }
         const server = new Server(this.servers.length + 1, onStatus);
+        server.mute = this.mute;
         this.servers.push(server);
         return server;
       },
       log: () => undefined,
-    },
-    new Recovery(2, 1_000, () => this.now),
-  );
-
-  constructor() {
-    this.session.onDidChange((state) => this.states.push(state));
+    };
   }
 
   running(): boolean {
@@ -149,6 +161,38 @@ suite("session", () => {
     world.failure = undefined;
     await world.session.restart("test");
     assert.equal(await world.session.connected(), world.servers[0]);
+  });
+
+  test("a program that says nothing is ended, and what to do is said", async () => {
+    const world = new World(50);
+    world.silent = true;
+    await world.session.restart("test");
+    const { state } = world.session;
+    assert.ok(state.kind === "failed");
+    assert.match(state.problem.message, /did not answer within 0\.05 s.*polyclone\.server\.path/);
+    assert.deepEqual(state.problem.remedies, ["restart", "logs", "settings"]);
+  });
+
+  test("a server that starts but does not say how it is is stopped", async () => {
+    const world = new World(50);
+    world.mute = true;
+    await world.session.restart("test");
+    assert.equal(world.session.state.kind, "failed");
+    assert.equal(world.servers[0]?.stopped, true);
+  });
+
+  test("another start does not wait for one that hangs, and nobody is told of it", async () => {
+    const world = new World();
+    world.silent = true;
+    const first = world.session.restart("a program that says nothing");
+    await new Promise(setImmediate);
+    world.silent = false;
+    await Promise.all([first, world.session.restart("the setting was corrected")]);
+    assert.ok(world.running());
+    assert.deepEqual(
+      world.states.map(({ kind }) => kind),
+      ["starting", "starting", "running"],
+    );
   });
 
   test("a server that is stopped on purpose is not started again", async () => {

@@ -24,12 +24,12 @@ const DONE = group("c", [item("go", "Crc"), item("python", "crc")], [pair(0, 1, 
 suite("store", () => {
   test("sorts by probability, accepted ones last, whatever the order of arrival", () => {
     const store = new GroupStore();
-    store.finish([DONE, DUO, TRIO], report());
+    store.finish(report({ groups: [DONE, DUO, TRIO] }));
     assert.deepEqual(
       store.current.groups.map(({ id }) => id),
       ["a", "b", "c"],
     );
-    store.finish([TRIO, DUO, DONE], report());
+    store.finish(report({ groups: [TRIO, DUO, DONE] }));
     assert.deepEqual(
       store.current.groups.map(({ id }) => id),
       ["a", "b", "c"],
@@ -38,7 +38,7 @@ suite("store", () => {
 
   test("keeps the old groups until a scan brings some, and when it fails", () => {
     const store = new GroupStore();
-    store.finish([DUO], report());
+    store.finish(report({ groups: [DUO] }));
     store.begin();
     assert.deepEqual([store.current.scanning, store.current.groups.length], [true, 1]);
     store.progress([TRIO, DONE]);
@@ -106,13 +106,14 @@ suite("view", () => {
 
   test("counts what was left out", () => {
     const counts = report({
-      tooSmall: 4,
+      tooSmall: 5548,
+      unverified: 1,
       skipped: { vendored: 2, large: 1 },
       failures: [{ path: "p", stage: "parse", message: "m" }],
     });
     assert.equal(
       summary([TRIO, DONE], counts),
-      "1 group · 1 accepted · 12 functions · 4 too small · 3 files · 3 skipped · 1 failed",
+      "1 group · 1 accepted · 12 functions · 5,548 too small · 1 pair not verified · 3 files · 3 skipped · 1 failed",
     );
     assert.equal(summary([TRIO], report({ cancelled: true })), "Cancelled, incomplete · 1 group");
   });

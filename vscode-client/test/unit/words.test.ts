@@ -41,7 +41,7 @@ suite("describe", () => {
 
   test("gives the view one word", () => {
     assert.equal(phase(running("indexing"), true), "indexing");
-    assert.equal(phase(running("error"), true), "failed");
+    assert.equal(phase(running("error"), true), "error");
     assert.equal(phase(FAILED, true), "failed");
     assert.equal(phase(running("ready"), false), "disabled");
   });

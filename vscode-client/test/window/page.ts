@@ -51,20 +51,77 @@ export class Window {
     return this.page.locator(".pane-body .monaco-list-row", { hasText: text }).first();
   }
 
-  /** Opens the menu of quick fixes at the cursor and chooses one. */
+  /** What the status bar counts: `No Problems`, or `Errors: 0, Infos: 12`. */
+  async problems(): Promise<string> {
+    return (await this.page.locator("[id='status.problems'] a").first().getAttribute("aria-label")) ?? "";
+  }
+
+  /** Waits until a scan has put findings of closed files there. */
+  async otherProblemsThan(before: string): Promise<void> {
+    await this.page.locator(`[id='status.problems'] a:not([aria-label="${before}"])`).first().waitFor();
+  }
+
+  /** Opens the menu of quick fixes at the cursor and chooses one, by keys: the list moves under a pointer. */
   async quickFix(title: RegExp): Promise<void> {
     await this.page.keyboard.press("Control+.");
-    const item = this.page.locator(".action-widget .monaco-list-row", { hasText: title }).first();
-    await item.waitFor();
-    // The menu ignores a pointer that was there before it: move, as a hand does, then click.
-    const box = await item.boundingBox();
-    if (box === null) {
-      throw new Error(`the quick fix ${String(title)} is not to be seen`);
+    const rows = this.page.locator(".action-widget .monaco-list-row");
+    await rows.filter({ hasText: title }).first().waitFor();
+    const focused = this.page.locator(".action-widget .monaco-list-row.focused");
+    for (let steps = await rows.count(); steps > 0; steps -= 1) {
+      const text = (await focused.innerText()).trim();
+      if (title.test(text)) {
+        await this.page.keyboard.press("Enter");
+        return;
+      }
+      await this.page.keyboard.press("ArrowDown");
+      await focused.filter({ hasNotText: text }).waitFor();
     }
-    const [x, y] = [box.x + box.width / 3, box.y + box.height / 2];
-    await this.page.mouse.move(x - 5, y);
-    await this.page.mouse.move(x, y, { steps: 3 });
-    await this.page.mouse.click(x, y);
+    throw new Error(`the quick fix ${String(title)} cannot be reached`);
+  }
+
+  /** The extension's place in the activity bar. */
+  activity(): Locator {
+    return this.page
+      .locator(".activitybar .action-item", { has: this.page.locator("[aria-label^='polyclone']") })
+      .first();
+  }
+
+  /** Opens the Clones view. */
+  async openView(): Promise<void> {
+    await this.activity().click();
+    await this.page
+      .locator(".sidebar .composite.title", { hasText: /clones/i })
+      .first()
+      .waitFor();
+  }
+
+  /** What the view says while it has nothing to show. */
+  welcome(text: RegExp | string = ""): Locator {
+    return this.page.locator(".sidebar .welcome-view-content:visible", { hasText: text });
+  }
+
+  /** An entry behind the dots of the open view. */
+  async viewMenu(title: string): Promise<void> {
+    await this.page.locator(".sidebar .composite.title [aria-label^='Views and More Actions']").first().click();
+    await this.page.locator(".context-view .action-item", { hasText: title }).first().click();
+  }
+
+  /** Types an answer into the input that is open, and gives it. */
+  async answer(text: string): Promise<void> {
+    const input = this.page.locator(".quick-input-widget input").first();
+    await input.waitFor();
+    await input.fill(text);
+    await this.page.keyboard.press("Enter");
+  }
+
+  async pictureOfSidebar(name: string): Promise<void> {
+    const box = await this.page.locator(".part.sidebar").first().boundingBox();
+    if (box === null) {
+      throw new Error("there is no side bar");
+    }
+    await this.page.mouse.move(box.x + 2 * box.width, box.y + box.height / 2); // Where it raises no tip.
+    await this.page.locator(".workbench-hover:visible").waitFor({ state: "hidden" });
+    await this.picture(name, { ...box, height: 240 });
   }
 
   async widenSidebar(pixels: number): Promise<void> {

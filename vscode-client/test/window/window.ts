@@ -12,22 +12,26 @@ export interface Visit {
   readonly server?: string;
   /** A package to install; without one, the sources are run. */
   readonly vsix?: string;
-  readonly workspace?: string;
+  /** A folder to open, in place of the examples; null for none. */
+  readonly workspace?: string | null;
+  readonly trusted?: boolean;
   readonly pictures?: string;
   readonly limitMs?: number;
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
-type Walk = (window: Window, editor: Editor) => Promise<void>;
+export type Walk = (window: Window, editor: Editor) => Promise<void>;
 
 /** Effect: opens the editor on a copy of the workspace, walks, closes it. Returns where the pictures are. */
 export async function visit(walk: Walk, options: Visit): Promise<string> {
   const pictures = options.pictures ?? join(CLIENT, "out", "pictures", options.version);
   const settings = options.server === undefined ? {} : { "polyclone.server.path": options.server };
+  const workspace = options.workspace === undefined ? join(REPOSITORY, "examples") : options.workspace;
   const profile: Profile = {
     version: options.version,
-    workspace: options.workspace ?? join(REPOSITORY, "examples"),
     settings: { ...settings, ...options.settings },
+    ...(workspace === null ? {} : { workspace }),
+    ...(options.trusted === undefined ? {} : { trusted: options.trusted }),
     ...(options.vsix === undefined ? {} : { vsix: options.vsix }),
   };
   const editor = await startEditor(profile);
@@ -58,13 +62,15 @@ export async function tour(window: Window, editor: Editor): Promise<void> {
   await window.picture("lens");
 
   await window.word("IsValidCardNumber").hover();
-  await page.locator(".monaco-hover:visible", { hasText: "isValidCardNumber" }).first().waitFor();
+  const hover = page.locator(".monaco-hover:visible", { hasText: "isValidCardNumber" }).first();
+  await hover.locator(".monaco-tokenized-source").last().waitFor(); // The excerpt, with its colours.
   await window.picture("hover");
   await page.keyboard.press("Escape");
 
   await window.lens(/2 clones: Ruby, TypeScript/).click();
   await page.locator(".peekview-widget .monaco-list-row", { hasText: "isValidCardNumber" }).first().waitFor();
-  await page.locator(".peekview-widget .view-line", { hasText: "isValidCardNumber" }).first().waitFor();
+  // A word by itself: the language has coloured the line.
+  await page.locator(".peekview-widget .view-line span span", { hasText: /^export$/ }).first().waitFor();
   await window.picture("peek");
   await page.keyboard.press("Escape");
   await window.gone(page.locator(".peekview-widget"));
@@ -89,14 +95,24 @@ export async function tour(window: Window, editor: Editor): Promise<void> {
   await window.gone(window.lens(/clone/));
   assert.match(readFileSync(join(editor.folder, ".polyclone", "ignored"), "utf8"), /each service retries by itself/);
 
-  await scan(window, "levenshtein", /Rust · routing/);
+  await scan(window, "levenshtein", /routing\/streets\.rs/);
   await window.picture("view");
 }
 
-/** From nothing to the first finding, without a setting. */
+/** The tour, once the window has said that the server does not run. */
+export async function tourWithoutServer(window: Window, editor: Editor): Promise<void> {
+  await window.openFile("card.go");
+  await window.page.locator(".notification-toast", { hasText: /ended with exit code 1/ }).waitFor();
+  window.page.setDefaultTimeout(15_000);
+  await tour(window, editor);
+}
+
+/** From nothing to the first finding, without a setting; it is the server in the package that runs. */
 export async function firstFinding(window: Window): Promise<void> {
   await seeFinding(window);
   await window.picture("fresh");
+  await window.runCommand("polyclone: Print Debug Info");
+  await window.page.locator(".view-line", { hasText: /server:.*bundled,\swith\sPython/ }).waitFor();
 }
 
 async function seeFinding(window: Window): Promise<void> {
@@ -108,21 +124,17 @@ async function seeFinding(window: Window): Promise<void> {
 /** Opens the view, scans, and unfolds the group that a word names until one of its members is to be seen. */
 export async function scan(window: Window, word: string | RegExp, member: RegExp): Promise<void> {
   const { page } = window;
-  await page
-    .locator(".activitybar .action-item", { has: page.locator("[aria-label^='polyclone']") })
-    .first()
-    .click();
-  await page
-    .locator(".sidebar .composite.title", { hasText: /clones/i })
-    .first()
-    .waitFor();
+  await window.openView();
   await window.widenSidebar(160);
+  const before = await window.problems();
   await window.runCommand("polyclone: Scan Workspace");
   await window.row(word).waitFor();
   await page
     .locator(".sidebar .message", { hasText: /groups · / })
     .first()
     .waitFor();
+  await window.otherProblemsThan(before);
+  await window.activity().locator(".badge-content", { hasText: /\d/ }).waitFor(); // No longer the sign of a scan.
   await window.row(word).locator(".monaco-tl-twistie").click();
   await window.row(member).waitFor();
 }
