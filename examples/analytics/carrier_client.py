@@ -23,4 +23,5 @@ def retry_with_backoff(operation: Callable[[], T], max_attempts: int = 5, base: 
             if attempt >= max_attempts:
                 raise
             delay = min(base * 2 ** (attempt - 1), cap)
-            time.sleep(delay * random.uniform(0.5, 1.0))
+            jitter = random.uniform(0.5, 1.0)
+            time.sleep(delay * jitter)

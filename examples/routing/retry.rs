@@ -24,7 +24,8 @@ pub fn retry_backoff<T, E>(policy: &RetryPolicy, mut operation: impl FnMut() -> 
                     return Err(error);
                 }
                 let delay = (policy.base * 2f64.powi(attempt - 1)).min(policy.cap);
-                sleep(Duration::from_secs_f64(delay * rng.gen_range(0.5..1.0)));
+                let jitter = rng.gen_range(0.5..1.0);
+                sleep(Duration::from_secs_f64(delay * jitter));
             }
         }
     }
