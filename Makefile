@@ -52,7 +52,7 @@ train-bundle: $(FULL) ## Pack the trainer and its data for a machine with a GPU
 	$(BIN)/polyclone-distill bundle-trainer --data $(DATA) --out $(OUT)
 
 clean: ## Remove environment, caches and builds
-	rm -rf $(VENV) .venv-transformers5 vscode-client/out vscode-client/dist vscode-client/node_modules dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-transformers5 .venv-cuda-install vscode-client/out vscode-client/dist vscode-client/node_modules dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polyclone needs Python 3.11 or newer")'

@@ -16,3 +16,7 @@ $(LANE5_STAMP):
 	$(LANE5_PYTHON) -m pip --disable-pip-version-check --no-input install --quiet --editable '.[distill,dev]' \
 	  'onnx>=1.18' 'onnxscript>=0.5' 'py-minisign>=0.20' 'transformers>=5,<6'
 	@touch $@
+
+.PHONY: test-cuda-install
+test-cuda-install: ## The swap to onnxruntime-gpu and every wrong state on the way, in an environment of its own
+	$(PYTHON) tests/support/cuda_install.py .venv-cuda-install

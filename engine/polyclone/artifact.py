@@ -60,6 +60,9 @@ class Calibration:
     probabilities: tuple[float, ...]
     precisions: tuple[tuple[float, float], ...]
     default_precision: float
+    unsure: tuple[float, float] | None = None
+    """[low, high) of probabilities in which a pair is called neither clone nor no clone, at the default precision:
+    from `high` on it is one, below `low` it is none. Empty if low = high; None if it was not measured."""
 
     def apply(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (n,) → calibrated probabilities float32 (n,)."""
@@ -148,6 +151,7 @@ class Manifest:
             "probabilities": list(self.calibration.probabilities),
             "precisions": [list(pair) for pair in self.calibration.precisions],
             "default_precision": self.calibration.default_precision,
+            **({"unsure": list(self.calibration.unsure)} if self.calibration.unsure else {}),
         }
         content = {
             "format_version": FORMAT_VERSION,
@@ -211,7 +215,11 @@ class Bundle:
         """The content of a file. A large one is read and checked anew, so nobody can exchange it after the load."""
         held = self._held.get(name)
         if held is None:
-            held = b"".join(self._source.chunks(name))
+            # Not joined from a list of pieces, which would hold a large graph twice.
+            buffer = BytesIO()
+            for chunk in self._source.chunks(name):
+                buffer.write(chunk)
+            held = buffer.getvalue()
             _compare(hashlib.sha256(held).hexdigest(), self.manifest.files[name], self.location, name)
         return held
 
@@ -304,7 +312,6 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
             )
         if _depth(raw) > MAX_MANIFEST_DEPTH:
             raise ValueError(f"nested more than {MAX_MANIFEST_DEPTH} deep")
-        calibration = raw["calibration"]
         manifest = Manifest(
             name=str(raw["name"]),
             kind=str(raw["kind"]),
@@ -316,12 +323,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
             languages=tuple(map(str, raw["languages"])),
             min_atoms=int(raw["min_atoms"]),
             pair_features=tuple(map(str, raw["pair_features"])),
-            calibration=Calibration(
-                logits=tuple(map(float, calibration["logits"])),
-                probabilities=tuple(map(float, calibration["probabilities"])),
-                precisions=tuple((float(a), float(b)) for a, b in calibration["precisions"]),
-                default_precision=float(calibration["default_precision"]),
-            ),
+            calibration=_parse_calibration(raw["calibration"]),
             files={str(name): str(digest) for name, digest in raw["files"].items()},
             metrics=dict(raw.get("metrics", {})),
             parity=dict(raw.get("parity", {})),
@@ -332,6 +334,20 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
         raise ModelError(f"{where}: {MANIFEST} is not valid ({error!r}). Export the bundle again.") from error
     _check(manifest, where)
     return manifest
+
+
+def _parse_calibration(raw: Mapping[str, Any]) -> Calibration:
+    unsure = None
+    if "unsure" in raw:
+        low, high = raw["unsure"]
+        unsure = (float(low), float(high))
+    return Calibration(
+        logits=tuple(map(float, raw["logits"])),
+        probabilities=tuple(map(float, raw["probabilities"])),
+        precisions=tuple((float(a), float(b)) for a, b in raw["precisions"]),
+        default_precision=float(raw["default_precision"]),
+        unsure=unsure,
+    )
 
 
 def _parse_llm(raw: Mapping[str, Any]) -> Llm:
@@ -388,6 +404,9 @@ def _check(manifest: Manifest, where: str) -> None:
     if not 1 <= manifest.dense_width <= manifest.dimension <= 1 << 16 or not 16 <= manifest.token_budget <= 1 << 17:
         raise ModelError(f"{where}: dimension {manifest.dimension} or budget {manifest.token_budget} is absurd.")
     _check_curve(manifest.calibration, where)
+    low, high = manifest.calibration.unsure or (0.0, 0.0)
+    if not 0.0 <= low <= high <= 1.0:
+        raise ModelError(f"{where}: the unsure band [{low:g}, {high:g}] is none. Calibrate and export again.")
 
 
 def _check_llm(llm: Llm, where: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import logging
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,12 @@ from polyclone_distill.trainer.pair_head import PairHead, load_pair_head
 from . import llm
 from .card import model_card
 from .encoders import TOKEN_BUDGET, EncoderPart, load_part
-from .graphs import OPSET, export_pair_head, halve, quantise_int8
+from .graphs import OPSET, export_pair_head
 from .judges import JudgePart, judge_part
-from .parity import ParityError, Record, Subject, prove, unproven
+from .parity import BOUNDS, ParityError, Record, Subject, prove, unproven
+from .rounding import MAKERS
 from .samples import probes, read_reference, read_sample
+from .split import MAX_GRAPH_BYTES, check_weights, digest, remove, weight_bytes
 from .subjects import Task, head_subject, head_task, retrieval_task
 from .verdicts import compare_verdicts, near_pairs, pair_features
 
@@ -70,14 +72,24 @@ class Recipe:
     judge: Path | None = None
     """The folder of a language model's run with a binary head."""
     int8: bool = True
+    int4: bool = False
+    """The graphs of language models in blocks of 4 bits; a compact encoder stays as `int8` says."""
     fp16: bool = False
     """A second graph beside each, for a GPU."""
+    max_graph_bytes: int = MAX_GRAPH_BYTES
+    """What one file can hold."""
     opset: int = OPSET
     road: str = "dynamo"
     """Of language models: one of `llm.ROADS`."""
     name: str | None = None
     version: str = "1"
     metrics: dict[str, Any] = field(default_factory=dict)
+
+    def precision(self, *, is_llm: bool) -> str:
+        """Of a graph that the CPU runs."""
+        if self.int4 and is_llm:
+            return "int4"
+        return "int8" if self.int8 else "float32"
 
     def check(self) -> None:
         """`UsageError` for a part that is not there."""
@@ -134,16 +146,16 @@ def require_parity(manifest: Manifest) -> None:
 def _write_graphs(staging: Path, recipe: Recipe, encoder: EncoderPart, judge: JudgePart | None) -> dict[str, Any]:
     """Effect: the graphs of encoder and judge in every precision; returns the records of their parity."""
     task = retrieval_task(encoder.expected, encoder.sample, encoder.feed)
-    reads_text = encoder.kind == "llm"
-    parity = _precisions(staging, recipe, ENCODER, encoder.export, encoder.subject, task, has_roads=reads_text)
+    is_llm = encoder.kind == "llm"
+    parity = _precisions(
+        staging, recipe, ENCODER, encoder.export, encoder.subject, task, is_llm=is_llm, has_roads=is_llm
+    )
     if judge is None:
         return parity
 
-    def export(path: Path, road: str, opset: int) -> None:
-        llm.export_student(judge.student, path, road=road, opset=opset)
-
+    export = partial(llm.export_student, judge.student)
     joint = judge.spec.layout == "joint"
-    found = _precisions(staging, recipe, JUDGE, export, judge.subject, judge.task, has_roads=joint)
+    found = _precisions(staging, recipe, JUDGE, export, judge.subject, judge.task, is_llm=True, has_roads=joint)
     return {**parity, **{f"judge_{precision}": record for precision, record in found.items()}}
 
 
@@ -151,32 +163,36 @@ def _precisions(
     staging: Path,
     recipe: Recipe,
     name: str,
-    export: Callable[[Path, str, int], None],
+    export: Callable[..., None],
     subject: Subject,
     task: Task,
     *,
+    is_llm: bool,
     has_roads: bool,
 ) -> dict[str, Record]:
     """Effect: writes `name`, and its half-precision twin if wanted. Each graph is proven before the next is made."""
-    full, other = staging / "float32.onnx", staging / "other.onnx"
+    wanted = {recipe.precision(is_llm=is_llm): name, **({"fp16": HALF[name]} if recipe.fp16 else {})}
+    for precision, file in wanted.items():
+        check_weights(weight_bytes(subject.module), precision, file, recipe.max_graph_bytes)
     both = has_roads and recipe.road == "both"
-    export(full, "dynamo" if both or not has_roads else recipe.road, recipe.opset)
-    parity = {"float32": prove(subject, full, precision="float32", task=task)}
-    log.info("%s in float32: %s", name, parity["float32"])
-    if both:
-        export(other, "optimum", recipe.opset)
-        parity["roads"] = llm.check_roads(subject, full, other)
-        other.unlink()
-    makers = {"int8": (quantise_int8, name), "fp16": (halve, HALF[name])}
-    for precision in [p for p, wanted in (("int8", recipe.int8), ("fp16", recipe.fp16)) if wanted]:
-        make, target = makers[precision]
-        make(full, staging / target)
-        parity[precision] = prove(subject, staging / target, precision=precision, task=task)
-        log.info("%s in %s: %s", name, precision, parity[precision])
-    if recipe.int8:
-        full.unlink()
-    else:
-        full.rename(staging / name)
+    parity: dict[str, Record] = {}
+    with tempfile.TemporaryDirectory(dir=staging) as folder:
+        full, other = Path(folder) / "float32.onnx", Path(folder) / "other.onnx"
+        settings = {"opset": recipe.opset, "max_bytes": recipe.max_graph_bytes}
+        export(full, road="dynamo" if both or not has_roads else recipe.road, **settings)
+        parity["float32"] = prove(subject, full, precision="float32", task=task)
+        log.info("%s in float32: %s", name, parity["float32"])
+        if both:
+            export(other, road="optimum", **settings)
+            parity["roads"] = llm.check_roads(subject, full, other)
+            remove(other)
+        # Float32 comes last: it takes the graph away that the others are made of.
+        for precision, file in sorted(wanted.items(), key=lambda item: item[0] == "float32"):
+            MAKERS[precision](full, staging / file, max_bytes=recipe.max_graph_bytes)
+            if precision == "float32" and digest(staging / file) == parity["float32"]["sha256"]:
+                continue
+            parity[precision] = prove(subject, staging / file, precision=precision, task=task)
+            log.info("%s in %s: %s", name, precision, parity[precision])
     return parity
 
 
@@ -213,10 +229,10 @@ def _prove_head(staging: Path, encoder: EncoderPart, head: PairHead, calibration
 def _compare(staging: Path, encoder: EncoderPart, parity: dict[str, Any]) -> None:
     """Effect: adds to each record of the encoder how many verdicts its graph changes."""
     bundle = load_bundle(staging)
-    for precision in ("float32", "int8", "fp16"):
+    for precision in BOUNDS:
         path = staging / (HALF[ENCODER] if precision == "fp16" else ENCODER)
         record = parity.get(precision)
-        if record is None or record["sha256"] != _digest(path):
+        if record is None or record["sha256"] != digest(path):
             continue  # The float32 graph of a bundle in int8 is a step on the way; it is not in the bundle.
         vectors = encoder.vectors(path, encoder.sample.units)
         record["verdicts"] = compare_verdicts(bundle, encoder.sample, encoder.expected, vectors, precision)
@@ -232,9 +248,9 @@ def _manifest(
 ) -> Manifest:
     kind = "llm" if judge is not None or encoder.kind == "llm" else "compact"
     name = recipe.name or f"polyclone-{kind}"
-    measured = judge.precisions if judge else None
+    measured = judge.promise if judge else None
     if measured is not None:
-        calibration = dataclasses.replace(calibration, precisions=measured[0], default_precision=measured[1])
+        calibration = dataclasses.replace(calibration, **dataclasses.asdict(measured))
     provisional = recipe.pair_head is None and measured is None
     training = {**encoder.training, "data": json.loads((recipe.prepared / "prepared.json").read_text("utf-8"))}
     return Manifest(
@@ -274,21 +290,17 @@ def load_head(path: Path | None) -> tuple[PairHead, Calibration, dict[str, Any]]
         probabilities=tuple(points["probabilities"]),
         precisions=tuple((a, b) for a, b in points["precisions"]),
         default_precision=points["default_precision"],
+        unsure=(points["unsure"][0], points["unsure"][1]) if "unsure" in points else None,
     )
     return head, calibration, {"pair_head": record["metrics"]}
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:
     """Effect: writes the manifest with the digests of all files."""
-    files = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    files = {path.name: digest(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     sealed = dataclasses.replace(manifest, files=files)
     (folder / MANIFEST).write_text(sealed.to_json(), "utf-8")
     return sealed
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_versions(folder: Path) -> None:

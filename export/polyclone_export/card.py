@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from polyclone.artifact import Manifest
+from polyclone.artifact import Calibration, Manifest
 
 _COMPACT = """\
 A bi-encoder for functions in fourteen programming languages and a pair head that judges whether two of them are
@@ -38,6 +38,11 @@ pointer to two places that a person then reads; it is not a judgement about lice
   hidden in library code; a workspace of hand-made ports holds more clones than that.
 """
 
+_UNSURE = """\
+- Between p = {low:.4f} and p = {high:.4f} a pair is called neither: from {high:.4f} on the default precision of
+  {precision:g} holds, and below {low:.4f} lay at most a tenth of the clones that a search proposed.
+"""
+
 
 def model_card(manifest: Manifest) -> str:
     """Markdown. Everything in it comes from the manifest."""
@@ -55,7 +60,8 @@ def model_card(manifest: Manifest) -> str:
             budget=manifest.token_budget,
             min_atoms=manifest.min_atoms,
             start=manifest.training.get("start", "random weights"),
-        ),
+        )
+        + _unsure(manifest.calibration),
         "## Metrics",
         *_flat(manifest.metrics),
         "",
@@ -73,6 +79,13 @@ def model_card(manifest: Manifest) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _unsure(calibration: Calibration) -> str:
+    if calibration.unsure is None or calibration.unsure[0] >= calibration.unsure[1]:
+        return ""
+    low, high = calibration.unsure
+    return _UNSURE.format(low=low, high=high, precision=calibration.default_precision)
 
 
 def _what(manifest: Manifest) -> str:

@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--pair-head", type=Path, metavar="RUN", help="without it the bundle is provisional")
     bundle.add_argument("--judge", type=Path, metavar="RUN", help="the folder of an LLM run with a binary head")
     bundle.add_argument("--out", type=Path, required=True, metavar="DIR")
-    bundle.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True, help="default: on")
+    rounding = bundle.add_mutually_exclusive_group()
+    rounding.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True, help="default: on")
+    rounding.add_argument("--int4", action="store_true", help="language models in blocks of 4 bits, in place of int8")
     bundle.add_argument("--fp16", action=argparse.BooleanOptionalAction, default=False, help="a graph for CUDA too")
     bundle.add_argument("--opset", type=int, default=20, metavar="N", help="default: 20")
     bundle.add_argument("--road", choices=("dynamo", "optimum", "both"), default="dynamo", help="of LLM students")
@@ -64,6 +66,7 @@ def _bundle(options: argparse.Namespace) -> int:
         pair_head=options.pair_head,
         judge=options.judge,
         int8=options.int8,
+        int4=options.int4,
         fp16=options.fp16,
         opset=options.opset,
         road=options.road,

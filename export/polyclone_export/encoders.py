@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ class EncoderPart:
     sample: Sample
     subject: Subject
     feed: Callable[[Sequence[str]], Feed]
-    export: Callable[[Path, str, int], None]
-    """(path, road, opset). Effect: writes the float32 graph."""
+    export: Callable[..., None]
+    """(path, *, road, opset, max_bytes). Effect: writes the float32 graph."""
     files: dict[str, str]
     training: dict[str, Any]
 
@@ -68,8 +68,8 @@ def compact_part(path: Path, prepared: Path, sample: Sample) -> EncoderPart:
     texts = {file: (prepared / file).read_text("utf-8") for file in (TOKENIZER, LEXICON)}
     tokenizer = Tokenizer(WordPiece.from_json(texts[TOKENIZER]), Lexicon.from_text(texts[LEXICON]), TOKEN_BUDGET)
 
-    def export(path: Path, road: str, opset: int) -> None:
-        export_encoder(encoder, path, opset=opset)
+    def export(path: Path, *, road: str, opset: int, max_bytes: int) -> None:
+        export_encoder(encoder, path, opset=opset, max_bytes=max_bytes)
 
     return EncoderPart(
         kind="compact",
@@ -114,7 +114,7 @@ def contrastive_part(folder: Path, prepared: Path, sample: Sample) -> EncoderPar
         sample=sample,
         subject=embedder_subject(student, sample, tokenizer),
         feed=lambda units: text_feed(units, tokenizer),
-        export=lambda path, road, opset: llm.export_student(student, path, road=road, opset=opset),
+        export=partial(llm.export_student, student),
         files=texts,
         training={
             "start": record.start,

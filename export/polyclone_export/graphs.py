@@ -1,4 +1,4 @@
-"""Torch modules → ONNX graphs, in float32, int8 and half precision. One file each, dynamic batch and length."""
+"""Torch modules → ONNX graphs in float32, with dynamic batch and length. `rounding` makes the others of them."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from polyclone.encode.onnx import INPUTS, OUTPUT
-from polyclone.errors import UsageError
 from torch import Tensor, nn
+
+from .split import MAX_GRAPH_BYTES, is_split, weight_bytes
 
 #: From opset 23 on, graphs with rotary embeddings load and then fail at run time for more than one row.
 OPSET = 20
-#: A protobuf message cannot be larger, and a bundle's graphs keep their weights inside, under one digest.
-MAX_GRAPH_BYTES = (2 << 30) - (1 << 20)
 
 Axes = dict[int, "torch.export.Dim"]
 
 
-def export_encoder(encoder: nn.Module, path: Path, *, opset: int = OPSET) -> None:
+def export_encoder(encoder: nn.Module, path: Path, *, opset: int = OPSET, max_bytes: int = MAX_GRAPH_BYTES) -> None:
     """Effect: writes the compact encoder with pooling, channels and normalisation inside the graph."""
     batch, sequence, words = (torch.export.Dim(name) for name in ("batch", "sequence", "words"))
     example = (_ids(2, 24), _ids(2, 24), _ids(2, 12), torch.ones(2, 12, dtype=torch.float32))
     shapes = ({0: batch, 1: sequence}, {0: batch, 1: sequence}, {0: batch, 1: words}, {0: batch, 1: words})
-    export_dynamo(encoder, example, path, INPUTS, OUTPUT, shapes, opset=opset)
+    export_dynamo(encoder, example, path, INPUTS, OUTPUT, shapes, opset=opset, max_bytes=max_bytes)
 
 
 def export_pair_head(head: nn.Module, features: int, path: Path, *, opset: int = OPSET) -> None:
@@ -35,7 +35,15 @@ def export_pair_head(head: nn.Module, features: int, path: Path, *, opset: int =
     export_dynamo(head, example, path, ("features",), "logit", ({0: torch.export.Dim("pairs")},), opset=opset)
 
 
-def export_text(module: nn.Module, path: Path, inputs: Sequence[str], output: str, *, opset: int = OPSET) -> None:
+def export_text(
+    module: nn.Module,
+    path: Path,
+    inputs: Sequence[str],
+    output: str,
+    *,
+    opset: int = OPSET,
+    max_bytes: int = MAX_GRAPH_BYTES,
+) -> None:
     """Effect: writes a student that reads pairs of ids and mask: one pair of inputs, or two of unlike lengths."""
     batch = torch.export.Dim("batch")
     example: list[Tensor] = []
@@ -45,7 +53,7 @@ def export_text(module: nn.Module, path: Path, inputs: Sequence[str], output: st
         # Two tensors, never one twice: the exporter takes one object for one input and wires both to it.
         example += [_ids(2, length), _ids(2, length)]
         shapes += [axes, axes]
-    export_dynamo(module, tuple(example), path, inputs, output, tuple(shapes), opset=opset)
+    export_dynamo(module, tuple(example), path, inputs, output, tuple(shapes), opset=opset, max_bytes=max_bytes)
 
 
 def export_dynamo(
@@ -57,14 +65,11 @@ def export_dynamo(
     shapes: tuple[Axes, ...],
     *,
     opset: int,
+    max_bytes: int = MAX_GRAPH_BYTES,
 ) -> None:
-    """Effect: writes one graph with its weights inside, by `torch.export`. `UsageError` if it would be too large."""
-    weights = sum(value.numel() * value.element_size() for value in module.state_dict().values())
-    if weights > MAX_GRAPH_BYTES:
-        raise UsageError(
-            f"The module has {weights / 1e9:.1f} GB of weights; one file holds {MAX_GRAPH_BYTES / 1e9:.1f}."
-            " Distil into a smaller student."
-        )
+    """Effect: writes one graph by `torch.export`, with its weights inside, or beside it if they are more than
+    `max_bytes`.
+    """
     module.eval()
     with quiet():
         torch.onnx.export(
@@ -76,7 +81,7 @@ def export_dynamo(
             dynamic_shapes=shapes,
             opset_version=opset,
             dynamo=True,
-            external_data=False,
+            external_data=weight_bytes(module) > max_bytes,
             verbose=False,
         )
     strip(path)
@@ -103,13 +108,19 @@ def quiet() -> Iterator[None]:
 
 
 def strip(path: Path) -> None:
+    """Effect: `clean`, of a file. Weights beside it stay where they are."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=not is_split(path))
+    clean(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def clean(model: Any) -> None:
     """Effect: takes out what the exporter notes about its own run: stack traces, with paths of this machine.
 
     Shapes of inner values go too: some are stale after its own clean-up, and then quantisation refuses the graph.
     """
-    import onnx
-
-    model = onnx.load(str(path))
     del model.graph.value_info[:]
     for item in (model, model.graph, *model.graph.node, *model.graph.initializer):
         item.ClearField("metadata_props")
@@ -117,34 +128,6 @@ def strip(path: Path) -> None:
     for item in (*model.graph.input, *model.graph.output):
         item.ClearField("metadata_props")
     del model.functions[:]
-    path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def quantise_int8(source: Path, target: Path) -> None:
-    """Effect: writes the graph with int8 weights per channel; activations are scaled when it runs."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with quiet():
-        quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True)
-
-
-#: Sums over many values and what follows them, which half precision rounds visibly; they cost little.
-_STAYS_FLOAT32 = ("ReduceSum", "ReduceMean", "ReduceL2", "LpNormalization", "Pow", "Sqrt", "Range")
-
-
-def halve(source: Path, target: Path) -> None:
-    """Effect: writes the graph in half precision for a GPU. What it reads and gives stays as it was."""
-    import onnx
-    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
-
-    with quiet():
-        model = convert_float_to_float16(
-            onnx.load(str(source)),
-            keep_io_types=True,
-            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_STAYS_FLOAT32],
-        )
-    target.write_bytes(model.SerializeToString(deterministic=True))
-    strip(target)
 
 
 def _ids(rows: int, length: int) -> Tensor:

@@ -30,6 +30,15 @@ LOGISTIC = tuple((logit, 1 / (1 + math.exp(-logit))) for logit in (-8.0, -6.0, -
 LEAST_PROBABILITY = 0.02
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What a bundle says of its verdicts: the fields of `polyclone.artifact.Calibration` of the same names."""
+
+    precisions: tuple[tuple[float, float], ...]
+    default_precision: float
+    unsure: tuple[float, float] | None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JudgePart:
     """A language model with a binary head, and the labelled pairs on which its graph is compared."""
@@ -54,10 +63,10 @@ class JudgePart:
         return judge_task(self.student.module, self.pairs, self.same, self.feed, self.subject.inputs, threshold)
 
     @property
-    def precisions(self) -> tuple[tuple[tuple[float, float], ...], float] | None:
-        """(precision, least probability) pairs and the default precision, if the run measured them with its judge.
+    def promise(self) -> Promise | None:
+        """What the run measured with its judge, in place of what the pair head promises; None if it reached nothing.
 
-        The default is what the run wished for, or the best that it reached. None if it reached nothing.
+        The default is the precision that the run wished for, or the best that it reached.
         """
         found = self.student.record.calibration or {}
         reached = tuple((float(a), float(b)) for a, b in found.get("precisions", ()))
@@ -67,7 +76,12 @@ class JudgePart:
         wished, best = float(found["default_precision"]), max(precision for precision, _ in reached)
         if best < wished:
             log.warning("the judge's run reached a precision of %g, not the wished %g", best, wished)
-        return reached, min(wished, best)
+        default = min(wished, best)
+        unsure = None
+        if "unsure" in found:
+            high = min(least for precision, least in reached if precision >= default)
+            unsure = (min(float(found["unsure"][0]), high), high)
+        return Promise(precisions=reached, default_precision=default, unsure=unsure)
 
     @property
     def training(self) -> dict[str, Any]:

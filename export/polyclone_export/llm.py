@@ -18,13 +18,13 @@ import torch
 from polyclone.encode import llm as embedding
 from polyclone.encode.judge import OUTPUT as LOGIT
 from polyclone.encode.judge import judge_inputs
-from polyclone.encode.runtime import session
 from polyclone.errors import UsageError
 from polyclone_distill.llm.heads import SidesJudge
 from polyclone_distill.llm.saved import Student
 
 from .graphs import OPSET, export_dynamo, export_text, quiet, strip
 from .parity import BOUNDS, Record, Subject, ValuesError, run_graph
+from .split import MAX_GRAPH_BYTES, beside, open_graph, weight_bytes
 
 ROADS = ("dynamo", "optimum", "both")
 #: The first transformers that optimum-onnx 0.1 does not work with.
@@ -41,13 +41,18 @@ def interface(student: Student) -> tuple[tuple[str, ...], str]:
     return judge_inputs(record.layout or "joint"), LOGIT
 
 
-def export_student(student: Student, path: Path, *, road: str = "dynamo", opset: int = OPSET) -> None:
-    """Effect: writes a student's graph by one road. `UsageError` if that road does not lead there."""
+def export_student(
+    student: Student, path: Path, *, road: str = "dynamo", opset: int = OPSET, max_bytes: int = MAX_GRAPH_BYTES
+) -> None:
+    """Effect: writes a student's graph by one road, its weights beside it if they are more than `max_bytes`.
+
+    `UsageError` if that road does not lead there.
+    """
     inputs, output = interface(student)
     if road == "optimum":
-        _by_optimum(student, path, output)
+        _by_optimum(student, path, output, max_bytes)
     else:
-        export_text(student.module, path, inputs, output, opset=opset)
+        export_text(student.module, path, inputs, output, opset=opset, max_bytes=max_bytes)
 
 
 def has_optimum() -> bool:
@@ -62,7 +67,7 @@ def has_optimum() -> bool:
 
 def check_roads(subject: Subject, one: Path, other: Path) -> Record:
     """That two graphs of one student agree within the bounds of parity. Raises `ValuesError` with the worst case."""
-    first, second = (session(path.read_bytes(), str(path)) for path in (one, other))
+    first, second = open_graph(one), open_graph(other)
     worst = max(
         (float(np.abs(_run(first, case, subject) - _run(second, case, subject)).max()), case.name)
         for case in subject.cases
@@ -77,7 +82,7 @@ def _run(graph: Any, case: Any, subject: Subject) -> Any:
     return run_graph(graph, case.feed, subject.output)
 
 
-def _by_optimum(student: Student, path: Path, output: str) -> None:
+def _by_optimum(student: Student, path: Path, output: str, max_bytes: int) -> None:
     if isinstance(student.module, SidesJudge):
         raise UsageError("The road of optimum reads one text a row; export a head over two sides by --road dynamo.")
     if not has_optimum():
@@ -86,7 +91,7 @@ def _by_optimum(student: Student, path: Path, output: str) -> None:
             " optimum-onnx==0.1.0 'transformers<4.58', or export by --road dynamo."
         )
     exporters: Any = import_module("optimum.exporters.onnx")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         body, head = Path(folder) / "body", Path(folder) / "head.onnx"
         with quiet():
             exporters.onnx_export_from_model(
@@ -98,7 +103,7 @@ def _by_optimum(student: Student, path: Path, output: str) -> None:
                 no_post_process=True,
             )
         _export_head(student, head, output)
-        _join(body / "model.onnx", head, path, output)
+        _join(body / "model.onnx", head, path, output, split=weight_bytes(student.module) > max_bytes)
     strip(path)
 
 
@@ -109,8 +114,8 @@ def _export_head(student: Student, path: Path, output: str) -> None:
     export_dynamo(student.module.head, example, path, ("states", "mask"), output, (axes, axes), opset=OPTIMUM_OPSET)
 
 
-def _join(body_path: Path, head_path: Path, path: Path, output: str) -> None:
-    """Effect: writes body and head as one graph that reads ids and mask alone."""
+def _join(body_path: Path, head_path: Path, path: Path, output: str, *, split: bool) -> None:
+    """Effect: writes body and head as one graph that reads ids and mask alone; `split`: its weights beside it."""
     import onnx
     from onnx import helper
 
@@ -133,7 +138,10 @@ def _join(body_path: Path, head_path: Path, path: Path, output: str) -> None:
         [*positions[1], *body.graph.initializer, *head.graph.initializer],
     )
     made = helper.make_model(graph, opset_imports=_opsets(body, head), ir_version=body.ir_version)
-    path.write_bytes(made.SerializeToString(deterministic=True))
+    if split:
+        onnx.save_model(made, str(path), save_as_external_data=True, location=beside(path).name)
+    else:
+        path.write_bytes(made.SerializeToString(deterministic=True))
 
 
 def _renamed(name: str, wiring: dict[str, str]) -> str:

@@ -6,18 +6,20 @@ production. A bundle is only written with the record of all steps for each of it
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from polyclone.encode.runtime import Feed, run, session
+from polyclone.encode.runtime import Feed, run
 from polyclone.errors import PolycloneError
 from torch import nn
+
+from .split import digest, open_graph
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -59,7 +61,7 @@ class Case:
         return ", ".join(f"{name} {'×'.join(map(str, values.shape))}" for name, values in self.feed.items())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
     """A module, how its graph is called, and on what the two are compared.
 
@@ -76,6 +78,11 @@ class Subject:
     @property
     def inputs(self) -> tuple[str, ...]:
         return tuple(self.axes)
+
+    @cached_property
+    def expected(self) -> tuple[NDArray[np.float32], ...]:
+        """What the module gives for every case; run once, for the graphs of all precisions."""
+        return tuple(run_torch(self.module, [case.feed[name] for name in self.inputs]) for case in self.cases)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +102,7 @@ BOUNDS = {
     "float32": Bounds(least_cosine=0.99999, most_difference=1e-3, most_loss=0.001, most_changed=0.002),
     "fp16": Bounds(least_cosine=0.999, most_difference=0.1, most_loss=0.005, most_changed=0.02),
     "int8": Bounds(least_cosine=0.97, most_difference=1.0, most_loss=0.01, most_changed=0.03),
+    "int4": Bounds(least_cosine=0.9, most_difference=2.0, most_loss=0.02, most_changed=0.05),
 }
 
 
@@ -213,17 +221,15 @@ def prove(
 
     `task` runs the graph on what it is for and raises `TaskError` if that suffers.
     """
-    content = path.read_bytes()
-    graph = session(content, str(path))
+    graph = open_graph(path)
     bounds = BOUNDS[precision]
     check_names(graph, subject)
     check_axes(graph, subject)
-    expected = [run_torch(subject.module, [case.feed[name] for name in subject.inputs]) for case in subject.cases]
-    found = check_shapes(graph, subject, expected)
-    values = check_values(subject, expected, found, bounds)
+    found = check_shapes(graph, subject, subject.expected)
+    values = check_values(subject, subject.expected, found, bounds)
     return {
         "precision": precision,
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": digest(path),
         "values": values,
         "task": task(graph, bounds),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -138,9 +139,14 @@ def judge_task(
 ) -> Task:
     """Area under the ROC curve over labelled pairs, each alone as in use, and verdicts at the threshold logit."""
 
+    feeds = [feed([pair]) for pair in pairs]
+
+    @cache
+    def expected() -> Vectors:
+        return np.concatenate([run_torch(module, [made[name] for name in inputs]) for made in feeds])
+
     def task(graph: Any, bounds: Bounds) -> Record:
-        feeds = [feed([pair]) for pair in pairs]
-        before = np.concatenate([run_torch(module, [made[name] for name in inputs]) for made in feeds])
+        before = expected()
         after = np.concatenate([run_graph(graph, made, LOGIT) for made in feeds])
         record = check_task("AUC", auc(before, same), auc(after, same), bounds)
         return {**record, "verdicts": check_verdicts(before >= threshold, after >= threshold, bounds)}

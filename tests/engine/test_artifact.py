@@ -6,6 +6,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,39 @@ def test_a_calibration_that_does_not_ascend_is_refused(
     curve = {"logits": logits, "probabilities": probabilities, "precisions": [], "default_precision": 0.9}
     with pytest.raises(ModelError, match=r"not an ascending curve\. Calibrate and export again"):
         load_bundle(tiny_bundle(tmp_path, calibration=curve))
+
+
+@pytest.mark.parametrize("band", [(0.25, 0.625), (0.5, 0.5), (0.0, 1.0)])
+def test_an_unsure_band_survives_its_json(band: tuple[float, float], bundle: Path) -> None:
+    manifest = load_bundle(bundle).manifest
+    assert manifest.calibration.unsure is None
+    assert "unsure" not in manifest.to_json()
+    made = replace(manifest, calibration=replace(manifest.calibration, unsure=band))
+    assert parse_manifest(made.to_json().encode(), "here").calibration.unsure == band
+
+
+@pytest.mark.parametrize(
+    ("band", "message"),
+    [
+        ([0.6, 0.3], r"the unsure band \[0\.6, 0\.3\] is none\. Calibrate and export again"),
+        ([-0.1, 0.3], "the unsure band"),
+        ([0.1, 1.5], "the unsure band"),
+        ([float("nan"), 0.5], "the unsure band"),
+        ([0.1, float("inf")], "the unsure band"),
+        ([0.1], "is not valid"),
+        ([0.1, 0.2, 0.3], "is not valid"),
+        ([], "is not valid"),
+        (None, "is not valid"),
+        ("no", "is not valid"),
+        ([[0.1], 0.2], "is not valid"),
+        ({"low": 0.1, "high": 0.2}, "is not valid"),
+    ],
+    ids=str,
+)
+def test_an_unsure_band_that_is_none_is_refused(band: Any, message: str, bundle: Path, tmp_path: Path) -> None:
+    calibration = json.loads(load_bundle(bundle).manifest.to_json())["calibration"]
+    with pytest.raises(ModelError, match=message):
+        load_bundle(tiny_bundle(tmp_path, calibration={**calibration, "unsure": band}))
 
 
 def test_what_is_no_bundle_is_told(tmp_path: Path) -> None:

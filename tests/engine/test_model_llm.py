@@ -451,6 +451,20 @@ def test_the_command_line_tells_what_it_is(llm: Path, capsys: pytest.CaptureFixt
     assert "pairs verified in" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("band", "said"), [([0.25, 0.5], "unsure from p = 0.2500 to 0.5000"), ([0.5, 0.5], "unsure at no probability")]
+)
+def test_the_command_line_tells_where_it_is_unsure(
+    band: list[float], said: str, llm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calibration = json.loads(load_bundle(llm).manifest.to_json())["calibration"]
+    folder = llm_bundle(tmp_path, calibration={**calibration, "unsure": band})
+    assert main(["model", "info", "--model", str(folder)]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert main(["model", "info", "--model", str(llm)]) == 0
+    assert "unsure" not in capsys.readouterr().out
+
+
 def test_a_judge_that_fails_is_not_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = llm_bundle(tmp_path, files={JUDGE: judge_graph("joint", float("nan"))})
     assert main(["model", "verify", "--model", str(folder)]) == 2

@@ -76,6 +76,14 @@ def test_half_a_runtime_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         session(encoder_graph(), "here")
 
 
+def test_an_empty_folder_is_no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of both when both were removed: a package without anything in it."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", ModuleType("onnxruntime"))
+    monkeypatch.setattr(runtime, "installed", dict)
+    with pytest.raises(ModelError, match="No ONNX runtime is installed: pip install onnxruntime"):
+        session(encoder_graph(), "here")
+
+
 def feed() -> dict[str, Any]:
     chance = np.random.default_rng(0)
     ids = chance.integers(0, 40, (3, 9))

@@ -32,7 +32,7 @@ from polyclone_export import encoders
 from polyclone_export.bundle import NEUTRAL, TOKEN_BUDGET, Recipe, load_head, require_parity, write_bundle
 from polyclone_export.card import model_card
 from polyclone_export.cli import main
-from polyclone_export.graphs import export_encoder, export_pair_head, halve, quantise_int8
+from polyclone_export.graphs import export_encoder, export_pair_head
 from polyclone_export.parity import (
     BOUNDS,
     AxesError,
@@ -48,6 +48,7 @@ from polyclone_export.parity import (
     run_graph,
     run_torch,
 )
+from polyclone_export.rounding import halve, quantise_int8
 from polyclone_export.samples import Sample, labelled_pairs, probes, read_reference, read_sample
 from polyclone_export.subjects import (
     encoder_subject,
@@ -77,6 +78,7 @@ CALIBRATION = {
     "probabilities": [0.01, 0.4, 0.99],
     "precisions": [[0.5, 0.0], [0.9, 0.4]],
     "default_precision": 0.9,
+    "unsure": [0.1, 0.4],
 }
 
 
@@ -437,6 +439,7 @@ def test_a_written_bundle_is_complete(written: Path, exported: Exported, prepare
     assert manifest.languages == tuple(sorted(LANGUAGES))
     assert manifest.pair_features == FEATURES
     assert manifest.calibration.threshold() == 0.4
+    assert manifest.calibration.unsure == (0.1, 0.4)
     assert set(manifest.parity) == {"float32", "int8", "fp16", "pair_head"}
     proven = {record["sha256"] for record in manifest.parity.values()}
     assert {digest for name, digest in manifest.files.items() if name.endswith(".onnx")} <= proven
@@ -485,8 +488,12 @@ def test_the_card_tells_what_is_in_the_manifest(written: Path) -> None:
     card = (written / CARD).read_text("utf-8")
     assert card == model_card(manifest)
     for text in ("# polyclone-compact (version 7)", "pool · mrr: 0.25", "float32 · values · least_cosine", "| MIT |",
-                 "48 dimensions (32 dense, 16 lexical)", "tasks.parquet", *LANGUAGES):  # fmt: skip
+                 "48 dimensions (32 dense, 16 lexical)", "tasks.parquet", "Between p = 0.1000 and p = 0.4000 a pair",
+                 *LANGUAGES):  # fmt: skip
         assert text in card
+    for band in (None, (0.4, 0.4)):
+        calibration = dataclasses.replace(manifest.calibration, unsure=band)
+        assert "is called neither" not in model_card(dataclasses.replace(manifest, calibration=calibration))
 
 
 @pytest.mark.parametrize("missing", ["encoder", "data", "head"])
@@ -507,7 +514,7 @@ def test_without_parity_nothing_is_replaced(
     shutil.copytree(written, tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     broken = edit(pool_the_maximum)
-    monkeypatch.setattr(encoders, "export_encoder", lambda encoder, path, opset: broken(exported.path, path))
+    monkeypatch.setattr(encoders, "export_encoder", lambda encoder, path, **how: broken(exported.path, path))
     options = ["--encoder", written.parent / "best.pt", "--data", prepared, "--out", tmp_path / "out"]
     assert main(["bundle", *map(str, options)]) == 2
     out, err = capsys.readouterr()
@@ -521,7 +528,7 @@ def test_the_command_writes_a_provisional_bundle(
     exported: Exported, written: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(encoders, "export_encoder", lambda encoder, path, opset: shutil.copy(exported.path, path))
+    monkeypatch.setattr(encoders, "export_encoder", lambda encoder, path, **how: shutil.copy(exported.path, path))
     options = ["--encoder", written.parent / "best.pt", "--data", prepared, "--out", tmp_path / "out", "--no-int8"]
     assert main(["bundle", *map(str, options)]) == 0
     told = json.loads(capsys.readouterr().out)

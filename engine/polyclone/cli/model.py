@@ -100,6 +100,9 @@ def _rows(model: Model, asked: str) -> Iterator[tuple[str, str]]:
     for precision, least in calibration.precisions:
         default = " (default)" if precision == calibration.default_precision else ""
         yield f"precision {precision:g}", f"from p = {least:.4f}{default}"
+    if calibration.unsure is not None:
+        low, high = calibration.unsure
+        yield "unsure", f"from p = {low:.4f} to {high:.4f}" if low < high else "at no probability"
     for name, values in (("metrics", manifest.metrics), ("parity", manifest.parity), ("training", manifest.training)):
         yield from _flat(name, values)
 

@@ -22,6 +22,7 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": CUDA}
 #: Both unpack into the folder `onnxruntime`, so that only one of them can be installed at a time.
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+_NO_RUNTIME = "No ONNX runtime is installed: pip install onnxruntime (CPU), or onnxruntime-gpu (CUDA), never both."
 SWAP = 'pip uninstall -y onnxruntime onnxruntime-gpu, then pip install "onnxruntime-gpu[cuda,cudnn]"'
 
 Feed = Mapping[str, NDArray[Any]]
@@ -70,10 +71,10 @@ def runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError(
-            "No ONNX runtime is installed: pip install onnxruntime (CPU), or onnxruntime-gpu (CUDA), never both."
-        ) from error
+        raise ModelError(_NO_RUNTIME) from error
     if not hasattr(onnxruntime, "InferenceSession"):
+        if not installed():  # The folder may outlive what was in it.
+            raise ModelError(_NO_RUNTIME)
         raise ModelError(
             "The ONNX runtime is broken, as it is after one of onnxruntime and onnxruntime-gpu was removed while both"
             " were installed: pip uninstall -y onnxruntime onnxruntime-gpu, then pip install one of them."
@@ -92,15 +93,18 @@ def installed() -> dict[str, str]:
     return found
 
 
-def session_options(ort: Any, made: Plan) -> Any:
-    """The runtime's options for a plan: deterministic, quiet, and blind to files beside the graph."""
+def session_options(ort: Any, made: Plan, *, weights_folder: str = os.devnull) -> Any:
+    """The runtime's options for a plan: deterministic, quiet, and blind to files beside the graph.
+
+    `weights_folder` is where weights outside of a graph may lie; the engine's graphs have none.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = made.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.use_deterministic_compute = True
     # Weights beside the graph would be looked for in the working directory, which may be the code that is scanned.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_folder)
     return options
 
 
