@@ -25,11 +25,7 @@ def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], default_pr
 
     Clones are rare, so most points stand where the clones are and not where the pairs are.
     """
-    if not labels.any():
-        raise UsageError(
-            f"none of the {len(labels):,} retrieved pairs is a clone, so nothing can be calibrated;"
-            " give `prepare` more exercises of the validation split, or raise --draws."
-        )
+    _some_clones(labels)
     model = IsotonicRegression(y_min=1.0 - CEILING, y_max=CEILING, out_of_bounds="clip").fit(logits, labels)
     wide = logits.astype(np.float64)
     grid = np.unique(
@@ -55,6 +51,16 @@ def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], default_pr
         "default_precision": default_precision,
         "unsure": unsure_band(probabilities, labels, precisions, default_precision),
     }
+
+
+def surest(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """The least logit of the highest level of an isotonic fit: from here on the pairs show no order by the logit.
+
+    As a rule all of them are clones. `UsageError` without a single clone.
+    """
+    _some_clones(labels)
+    fitted = IsotonicRegression(out_of_bounds="clip").fit(logits, labels).predict(logits)
+    return float(logits[fitted >= fitted.max() - 1e-9].min())
 
 
 def spread_top(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -128,3 +134,11 @@ def expected_calibration_error(p: NDArray[np.float64], labels: NDArray[np.int64]
         abs(float(p[which == b].mean() - labels[which == b].mean())) * float((which == b).mean()) for b in set(which)
     ]
     return float(sum(gaps))
+
+
+def _some_clones(labels: NDArray[np.int64]) -> None:
+    if not labels.any():
+        raise UsageError(
+            f"none of the {len(labels):,} retrieved pairs is a clone, so nothing can be calibrated;"
+            " give `prepare` more exercises of the validation split, or raise --draws."
+        )

@@ -159,7 +159,7 @@ def make_cross_encoder(
     log.info("reading %d pairs (%d clones)", len(pairs.labels), pairs.labels.sum())
     model = train_cross_encoder(units, pairs, prepared / "start.pt", config)
     held = top_of_draws(material.held, config.judged_per_draw)
-    calibration, metrics = _judged(cross_logits(model, units, held), held, judge)
+    calibration, metrics = calibrate_held(cross_logits(model, units, held), held, judge)
     record = {
         "calibration": calibration,
         "metrics": {**metrics, "left_out_of_the_judgement": len(material.held.labels) - len(held.labels)},
@@ -171,8 +171,10 @@ def make_cross_encoder(
     return dict(record["metrics"])
 
 
-def _judged(logits: NDArray[np.float32], held: Pairs, judge: JudgeConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Calibration on the even draws, metrics on the odd ones."""
+def calibrate_held(
+    logits: NDArray[np.float32], held: Pairs, judge: JudgeConfig
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Calibration on the even draws, metrics on the odd ones. `logits` (n,) of the pairs of `held`."""
     fitted = held.draw % 2 == 0
     calibration = calibrate(logits[fitted], held.labels[fitted], judge.default_precision)
     rest = held.take(~fitted)

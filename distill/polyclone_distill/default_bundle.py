@@ -66,17 +66,16 @@ def make_default(plan: DefaultPlan, *, show: Callable[[Any], None] | None = None
     plan.out.mkdir(parents=True, exist_ok=True)
     data = plan.out / "prepared"
     _do(plan, Step("prepare", _prepare_key(plan), data / "prepared.json", lambda: _prepare(plan, data)))
+    teachers = _teachers(plan, data)
     made_of = [digest(data / name) for name in ("train.npz", "valid.npz", "start.pt")]
-    made_of += [
-        digest(path / "best.pt" if path.is_dir() else path) for path in (*plan.teachers, plan.weights) if path
-    ]
+    made_of += [digest(path / "best.pt" if path.is_dir() else path) for path in (*teachers, plan.weights) if path]
     recipe = json.loads(json.dumps(dataclasses.asdict(plan.recipe), default=dict))
     # The number of steps may be changed on the way; any other change begins another run.
     steady = _without_steps(recipe)
     encoder = plan.out / f"encoder-{_short([made_of, steady])}"
     best = encoder / "best.pt"
     given = Materials(
-        data=data, weights=plan.weights, teachers=plan.teachers, validation_limit=plan.validation_limit, show=show
+        data=data, weights=plan.weights, teachers=teachers, validation_limit=plan.validation_limit, show=show
     )
     _do(plan, Step("encoder", [made_of, recipe], best, lambda: _train(plan.recipe, encoder, given)))
     provisional, head, bundle = plan.out / "provisional", plan.out / "head.pt", plan.out / "bundle"
@@ -157,6 +156,16 @@ def _prepare(plan: DefaultPlan, data: Path) -> None:
         layers=plan.layers,
         vocabulary_of=plan.vocabulary,
     )
+
+
+def _teachers(plan: DefaultPlan, data: Path) -> tuple[Path, ...]:
+    from .trainer.run import HUB
+
+    if not any(str(path).startswith(HUB) for path in plan.teachers):
+        return plan.teachers
+    from .hub_teacher import resolve_teachers
+
+    return resolve_teachers(plan.teachers, data, plan.out)
 
 
 def _train(recipe: Recipe, out: Path, given: Materials) -> None:

@@ -2,7 +2,12 @@
 
 Each draw builds a made-up workspace: a few solutions of unseen exercises hidden among library functions of all
 languages. Search proposes pairs as it does in a scan; those of one class are clones, those with a library
-function are not. Half of the classes and of the libraries train the head, the other half calibrates it.
+function are not. Some more workspaces hold whole programs. Half of the classes and of the libraries train the head,
+the other half calibrates it.
+
+The head rises with every measure of likeness. Without that it learns from solutions whose names were taken away that
+shared names speak against a clone, and hand-made ports, which share far more than those, lose places to others. Among
+the pairs it is surest of, which are all clones, the cosine decides.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ import hashlib
 import json
 import logging
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,11 +35,18 @@ from polyclone.values import ATOM_SEPARATOR
 from polyclone.verify import FEATURES
 from torch.nn import functional as F
 
-from .calibration import average_precision, calibrate, expected_calibration_error, recall_at_precision
+from .calibration import average_precision, calibrate, expected_calibration_error, recall_at_precision, surest
 from .evaluation.views import apply_view
 from .trainer.pair_head import PairHead, save_pair_head
 
 log = logging.getLogger(__name__)
+
+#: Features that say how alike two units are. What is missing or how long a unit is says nothing of the kind.
+RISING = tuple(
+    position
+    for position, name in enumerate(FEATURES)
+    if name not in ("margin", "log_length", "constant_conflict") and not name.endswith("_missing")
+)
 
 
 @dataclass(frozen=True)
@@ -43,14 +56,20 @@ class JudgeConfig:
     draws: int = 24
     languages_per_class: int = 3
     distractors: int = 4000
+    program_draws: int = 12
+    """Further workspaces of whole programs, to train and to report on; calibration is on the others."""
+    program_distractors: int = 1500
+    lift: float = 0.1
+    """What a deviation of the cosine adds to a logit: it orders pairs that the head is equally sure of."""
     libraries: int = 12_000
     """Library functions to draw from; encoding them is most of the cost."""
     negatives: int = 60
     """Pairs that are no clones for each that is, in training: half the hardest by background z, half at random."""
-    hidden: int = 16
-    epochs: int = 30
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
+    hidden: int = 64
+    epochs: int = 60
+    batch: int = 2048
+    learning_rate: float = 1.2e-2
+    weight_decay: float = 1e-4
     default_precision: float = 0.9
     seed: int = 5
 
@@ -66,6 +85,8 @@ class Pool:
     languages: list[str]
     half: NDArray[np.int64]
     """0: trains the head, 1: calibrates it."""
+    roles: list[str] = field(default_factory=list)
+    """`program` or `function` of each unit, where that is known; empty otherwise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +108,7 @@ class Pairs:
 
 
 def read_pool(prepared: Path, config: JudgeConfig, min_atoms: int) -> Pool:
-    """Main functions of unseen exercises and a sample of library functions."""
+    """Whole programs and main functions of unseen exercises, and a sample of library functions."""
     columns = ["task", "class", "split", "role", "language", "source", "name", "qualified_name", "normalised"]
     rows = pq.read_table(prepared / "units.parquet", columns=columns).to_pylist()
     usable = [row for row in rows if row["normalised"].count(ATOM_SEPARATOR) + 1 >= min_atoms]
@@ -108,6 +129,7 @@ def read_pool(prepared: Path, config: JudgeConfig, min_atoms: int) -> Pool:
         sources=[row["source"] for row in kept],
         languages=[row["language"] for row in kept],
         half=np.array([_half(row["class"] or row["source"]) for row in kept]),
+        roles=[row["role"] for row in kept],
     )
 
 
@@ -154,23 +176,50 @@ def _half(key: str) -> int:
 
 def draw_pairs(pool: Pool, codes: Codes, model: Model, half: int, config: JudgeConfig) -> Pairs:
     """Pairs proposed in `config.draws` made-up workspaces of one half."""
+    exercises = [row for row in np.flatnonzero(pool.half == half).tolist() if pool.classes[row]]
+    return _draw(pool, codes, model, exercises, range(config.draws), config.distractors, half, config)
+
+
+def draw_programs(pool: Pool, codes: Codes, model: Model, half: int, config: JudgeConfig) -> Pairs:
+    """Pairs proposed in workspaces of whole programs; these are numbered from `config.draws` on."""
+    programs = [
+        row
+        for row in np.flatnonzero(pool.half == half).tolist()
+        if pool.classes[row] and pool.roles[row] == "program"
+    ]
+    draws = range(config.draws, config.draws + config.program_draws)
+    return _draw(pool, codes, model, programs, draws, config.program_distractors, half, config)
+
+
+def _draw(
+    pool: Pool,
+    codes: Codes,
+    model: Model,
+    exercises: Sequence[int],
+    draws: Iterable[int],
+    distractors: int,
+    half: int,
+    config: JudgeConfig,
+) -> Pairs:
     by_class: defaultdict[str, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    library: list[int] = []
-    for row in np.flatnonzero(pool.half == half).tolist():
-        if pool.classes[row]:
-            by_class[pool.classes[row]][pool.languages[row]].append(row)
-        else:
-            library.append(row)
+    for row in exercises:
+        by_class[pool.classes[row]][pool.languages[row]].append(row)
+    library = [row for row in np.flatnonzero(pool.half == half).tolist() if not pool.classes[row]]
     parts: list[Pairs] = []
-    for draw in range(config.draws):
+    for draw in draws:
         rng = np.random.default_rng((config.seed, half, draw))
-        rows = rng.choice(library, min(config.distractors, len(library)), replace=False).tolist()
+        rows = rng.choice(library, min(distractors, len(library)), replace=False).tolist()
         for name in sorted(by_class):
             languages = sorted(by_class[name])
             size = min(len(languages), int(rng.integers(1, config.languages_per_class + 1)))
             for language in rng.choice(languages, size, replace=False).tolist():
                 rows.append(int(rng.choice(by_class[name][language])))
         parts.append(_label(pool, codes, model, np.array(sorted(rows)), draw))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Pairs]) -> Pairs:
+    """The pairs of all parts, one after the other."""
     names = [f.name for f in dataclasses.fields(Pairs)]
     return Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -210,10 +259,10 @@ def hard_subset(pairs: Pairs, config: JudgeConfig) -> Pairs:
     return pairs.take(rows)
 
 
-def train_head(pairs: Pairs, config: JudgeConfig) -> PairHead:
-    """Binary cross-entropy over retrieved pairs, full batches, AdamW. Deterministic by the seed."""
+def train_head(pairs: Pairs, config: JudgeConfig, rising: Sequence[int] = ()) -> PairHead:
+    """Binary cross-entropy over retrieved pairs, AdamW; see `PairHead` for `rising`. Deterministic by the seed."""
     torch.manual_seed(config.seed)
-    head = PairHead(pairs.features.shape[1], config.hidden)
+    head = PairHead(pairs.features.shape[1], config.hidden, rising)
     x, y = torch.from_numpy(pairs.features), torch.from_numpy(pairs.labels).float()
     head.mean.copy_(x.mean(0))
     head.scale.copy_(x.std(0).clamp(min=1e-3))
@@ -221,11 +270,12 @@ def train_head(pairs: Pairs, config: JudgeConfig) -> PairHead:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs)
     generator = torch.Generator().manual_seed(config.seed)
     for _ in range(config.epochs):
-        for rows in torch.randperm(len(x), generator=generator).split(512):  # type: ignore[no-untyped-call]
+        for rows in torch.randperm(len(x), generator=generator).split(config.batch):  # type: ignore[no-untyped-call]
             loss = F.binary_cross_entropy_with_logits(head(x[rows]), y[rows])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            head.project()
         schedule.step()
     return head.eval()
 
@@ -249,8 +299,9 @@ def train_pair_head(bundle: Path, prepared: Path, out: Path, config: JudgeConfig
     pool = read_pool(prepared, config, model.min_atoms)
     log.info("encoding %d units", len(pool.normalised))
     codes = encode_pool(model, pool, out.with_name(f"codes-{model.bundle.encoder_digest[:16]}.npz"))
-    training = draw_pairs(pool, codes, model, 0, config)
-    held = draw_pairs(pool, codes, model, 1, config)
+    draw = (draw_pairs, draw_programs) if config.program_draws else (draw_pairs,)
+    training = joined([one(pool, codes, model, 0, config) for one in draw])
+    held = joined([one(pool, codes, model, 1, config) for one in draw])
     log.info("pairs: %d to train (%d clones), %d held out (%d)", len(training.labels), training.labels.sum(),
              len(held.labels), held.labels.sum())  # fmt: skip
     metrics = finish_head(training, held, out, config)
@@ -259,32 +310,54 @@ def train_pair_head(bundle: Path, prepared: Path, out: Path, config: JudgeConfig
 
 
 def finish_head(training: Pairs, held: Pairs, out: Path, config: JudgeConfig) -> dict[str, Any]:
-    """Trains on `training`, calibrates on the even draws of `held`, reports on the odd ones. Effect: writes `out`."""
-    head = train_head(hard_subset(training, config), config)
-    with torch.no_grad():
-        logits = head(torch.from_numpy(held.features)).numpy()
-    fitted = held.draw % 2 == 0
+    """Trains on `training`, calibrates on the even draws of `held`, reports on the odd ones. Effect: writes `out`.
+
+    Draws from `config.draws` on are of whole programs; they are reported apart and calibrate nothing.
+    """
+    head = train_head(hard_subset(training, config), config, RISING)
+    programs = held.draw >= config.draws
+    fitted = (held.draw % 2 == 0) & ~programs
+    known = held.take(fitted)
+    head.ceiling.fill_(surest(_logits(head, known), known.labels))
+    head.lift[FEATURES.index("cosine")] = config.lift
+    logits = _logits(head, held)
     calibration = calibrate(logits[fitted], held.labels[fitted], config.default_precision)
-    rest = held.take(~fitted)
-    p = np.interp(logits[~fitted].astype(np.float64), calibration["logits"], calibration["probabilities"])
-    cosine = rest.features[:, FEATURES.index("cosine")].astype(np.float64)
-    low, high = calibration["unsure"]
-    metrics = {
-        "pairs": len(rest.labels),
-        "prevalence": round(float(rest.labels.mean()), 4),
-        "average_precision": round(average_precision(p, rest.labels), 4),
-        "average_precision_cosine": round(average_precision(cosine, rest.labels), 4),
-        "precision_at_50": round(precision_at(p, rest, 50), 4),
-        "precision_at_50_cosine": round(precision_at(cosine, rest, 50), 4),
-        "recall_at_precision_90": round(recall_at_precision(p, rest.labels, 0.9), 4),
-        "recall_at_precision_90_cosine": round(recall_at_precision(cosine, rest.labels, 0.9), 4),
-        "expected_calibration_error": round(expected_calibration_error(p, rest.labels), 4),
-        "distinct_among_100_best": len(np.unique(np.round(np.sort(p)[-100:], 4))),
-        "unsure_share": round(float(((p >= low) & (p < high)).mean()), 4),
-        "unsure_clones": round(float(rest.labels[(p >= low) & (p < high)].sum() / max(1, rest.labels.sum())), 4),
-    }
+    p = np.interp(logits.astype(np.float64), calibration["logits"], calibration["probabilities"])
+    rest = (held.draw % 2 == 1) & ~programs
+    metrics = _metrics(logits[rest], p[rest], held.take(rest), calibration)
+    if programs.any():
+        metrics["programs"] = _metrics(logits[programs], p[programs], held.take(programs), calibration)
     record = {"calibration": calibration, "metrics": metrics, "config": dataclasses.asdict(config)}
     out.parent.mkdir(parents=True, exist_ok=True)
     save_pair_head(head, out, record)
     out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     return metrics
+
+
+def _logits(head: PairHead, pairs: Pairs) -> NDArray[np.float32]:
+    with torch.no_grad():
+        return np.asarray(head(torch.from_numpy(pairs.features)).numpy(), dtype=np.float32)
+
+
+def _metrics(
+    logits: NDArray[np.float32], p: NDArray[np.float64], pairs: Pairs, calibration: Mapping[str, Any]
+) -> dict[str, Any]:
+    """How `logits` (n,) order `pairs`, beside the cosine, and how true the probabilities `p` (n,) are."""
+    cosine = pairs.features[:, FEATURES.index("cosine")].astype(np.float64)
+    scores = logits.astype(np.float64)
+    low, high = calibration["unsure"]
+    unsure = (p >= low) & (p < high)
+    return {
+        "pairs": len(pairs.labels),
+        "prevalence": round(float(pairs.labels.mean()), 4),
+        "average_precision": round(average_precision(scores, pairs.labels), 4),
+        "average_precision_cosine": round(average_precision(cosine, pairs.labels), 4),
+        "precision_at_50": round(precision_at(scores, pairs, 50), 4),
+        "precision_at_50_cosine": round(precision_at(cosine, pairs, 50), 4),
+        "recall_at_precision_90": round(recall_at_precision(scores, pairs.labels, 0.9), 4),
+        "recall_at_precision_90_cosine": round(recall_at_precision(cosine, pairs.labels, 0.9), 4),
+        "expected_calibration_error": round(expected_calibration_error(p, pairs.labels), 4),
+        "distinct_among_100_best": len(np.unique(np.round(np.sort(p)[-100:], 4))),
+        "unsure_share": round(float(unsure.mean()), 4),
+        "unsure_clones": round(float(pairs.labels[unsure].sum() / max(1, pairs.labels.sum())), 4),
+    }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from polyclone.errors import UsageError
 
-from .llm.tasks import hardness
+from .llm.tasks import difficulties_of
 from .pairs.values import Pair
 from .traces.report import Trace
 
@@ -101,14 +101,9 @@ def cells(
 def _of_difficulty(pairs: Sequence[Pair], wanted: str) -> list[Pair]:
     if wanted == ALL:
         return list(pairs)
-    rated = all(pair.difficulty is not None for pair in pairs)
-    values = {pair.id: hardness(pair) if rated else _length(pair) for pair in pairs}
-    median = float(np.median(list(values.values())))
-    return [pair for pair in pairs if (values[pair.id] <= median) == (wanted == EASY)]
-
-
-def _length(pair: Pair) -> float:
-    return float(len(pair.left.code) + len(pair.right.code))
+    values = difficulties_of(pairs)
+    median = float(np.median(values))
+    return [pair for pair, value in zip(pairs, values, strict=True) if (value <= median) == (wanted == EASY)]
 
 
 def _of_correctness(pair: Pair, traces: Mapping[str, Trace], wanted: str) -> bool:

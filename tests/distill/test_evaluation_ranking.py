@@ -130,6 +130,7 @@ def test_alert_figures_by_hand() -> None:
     assert figures["recall"].value == pytest.approx(2 / 4)
     assert figures["recall@p90"].value == pytest.approx(2 / 4)
     assert not figures["p@50"].known
+    assert not figures["p@50_known"].known
     assert rows == [
         {
             "languages": ["c", "go"],
@@ -141,6 +142,23 @@ def test_alert_figures_by_hand() -> None:
     certain = np.where(labels.classes[alerts.left] == labels.classes[alerts.right], 1.0, 0.0).astype(np.float32)
     judged, _ = measure_alerts(alerts, labels, Bootstrap(5, 50), certain)
     assert judged["ece"].value == pytest.approx(1 / 5)  # The pair of −1 is wrong and was called certain.
+
+
+def test_alerts_that_cannot_be_judged_are_left_out_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyclone_distill.evaluation.alerts.AT", (2,))
+    labels = Labels(
+        classes=np.array([0, 1, -1, 0, 1, -1]), languages=np.repeat([0, 1], 3), clusters=np.arange(6) % 3,
+        names=("c", "go"),
+    )  # fmt: skip
+    alerts = mutual_best(rank(Matrix(np.kron(np.ones((2, 2)), np.eye(3))), labels)[1], labels)
+    # The functions without a counterpart come first.
+    figures, _ = measure_alerts(alerts, labels, Bootstrap(3, 20), np.where(alerts.left == 2, 0.9, 0.5))
+    assert figures["p@2"].value == pytest.approx(1 / 2)
+    assert figures["p@2_known"].value == pytest.approx(1.0)
+    known = Labels(
+        classes=labels.classes % 3, languages=labels.languages, clusters=labels.clusters, names=labels.names
+    )
+    assert "p@2_known" not in measure_alerts(alerts, known, Bootstrap(3, 20))[0]
 
 
 def test_a_combination_counts_once() -> None:

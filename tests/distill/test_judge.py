@@ -27,6 +27,7 @@ from polyclone_distill.calibration import (
     precision_thresholds,
     recall_at_precision,
     spread_top,
+    surest,
     unsure_band,
 )
 from polyclone_distill.cross_judge import (
@@ -40,11 +41,14 @@ from polyclone_distill.cross_judge import (
     train_cross_encoder,
 )
 from polyclone_distill.judge import (
+    RISING,
     JudgeConfig,
     Pairs,
     Pool,
     draw_pairs,
+    draw_programs,
     hard_subset,
+    joined,
     precision_at,
     read_pool,
     train_head,
@@ -52,14 +56,16 @@ from polyclone_distill.judge import (
 )
 from polyclone_distill.trainer.cross_encoder import CrossConfig, CrossEncoder, load_cross_encoder
 from polyclone_distill.trainer.errors import TrainerError
-from polyclone_distill.trainer.pair_head import load_pair_head
+from polyclone_distill.trainer.pair_head import PairHead, load_pair_head, save_pair_head
 from polyclone_distill.trainer.starting import pack
 from support.training import CONFIG as CONFIG_OF_A_START
 from support.training import tiny_encoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CONFIG = JudgeConfig(draws=12, libraries=100, distractors=12, epochs=20)
+CONFIG = JudgeConfig(
+    draws=12, libraries=100, distractors=12, program_draws=4, program_distractors=8, epochs=20, batch=128
+)
 
 
 def overlapping(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -174,6 +180,16 @@ def test_a_level_is_spread_around_its_value() -> None:
     assert spread_top(xs, np.full(4, 0.9999)).tolist() == pytest.approx([0.9999] * 4)
 
 
+def test_the_surest_pairs_begin_where_no_error_follows() -> None:
+    logits = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], np.float32)
+    assert surest(logits, np.array([0, 1, 0, 1, 1, 1])) == 3.0
+    assert surest(logits[::-1], np.array([1, 1, 1, 0, 1, 0])) == 3.0
+    # An error at the very top: the level of all above the last rise is one.
+    assert surest(logits, np.array([0, 0, 0, 1, 1, 0])) == 3.0
+    with pytest.raises(UsageError, match="none of the 6 retrieved pairs is a clone"):
+        surest(logits, np.zeros(6, np.int64))
+
+
 def test_the_unsure_band_by_hand() -> None:
     p = np.linspace(0.05, 0.95, 10)
     labels = np.array([0, 1, 0, 1, 1, 0, 1, 1, 1, 1])
@@ -277,6 +293,77 @@ def test_a_feature_that_never_changes_does_no_harm() -> None:
     assert float(head.scale.min()) >= 1e-3
 
 
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6))
+def test_a_rising_head_never_falls(seed: int) -> None:
+    """Labels that fall with a feature: a free head follows them, a rising one must not, wherever it is asked."""
+    chance = np.random.default_rng(seed)
+    features = chance.standard_normal((300, 5)).astype(np.float32)
+    labels = ((features[:, 0] - features[:, 1] + features[:, 4]) > 0).astype(np.int64)
+    pairs = Pairs(features, labels, np.zeros(300, np.int64))
+    config = dataclasses.replace(CONFIG, epochs=3, learning_rate=5e-2, hidden=6, seed=seed)
+    head = train_head(pairs, config, rising=(0, 1, 2))
+    asked = torch.from_numpy(chance.uniform(-12, 12, (200, 5)).astype(np.float32))
+    with torch.no_grad():
+        for column in (0, 1, 2):
+            more = asked.clone()
+            more[:, column] += torch.from_numpy(chance.uniform(0, 6, 200).astype(np.float32))
+            assert (head(more) - head(asked)).min() >= -1e-5
+
+
+def test_a_rising_head_may_fall_with_other_features() -> None:
+    features = np.random.default_rng(0).standard_normal((600, 3)).astype(np.float32)
+    pairs = Pairs(features, (features[:, 0] > features[:, 2]).astype(np.int64), np.zeros(600, np.int64))
+    head = train_head(pairs, dataclasses.replace(CONFIG, learning_rate=5e-2), rising=(0, 1))
+    with torch.no_grad():
+        logits = head(torch.from_numpy(features)).numpy()
+    assert average_precision(logits, pairs.labels) > 0.95
+    low, high = (head(torch.tensor([[0.0, 0.0, x]])).item() for x in (-2.0, 2.0))
+    assert low > high
+
+
+def test_above_its_ceiling_a_head_is_led_by_the_lift() -> None:
+    head = PairHead(2, 3, (0, 1)).eval()
+    x = torch.tensor([[5.0, 0.0], [6.0, 1.0], [7.0, 0.5], [-3.0, -3.0]])
+    with torch.no_grad():
+        assert head.skip is not None
+        head.skip.weight[:] = torch.tensor([[1.0, 0.0]])
+        before = head(x)
+        head.ceiling.fill_(float(before[0]) - 1.0)
+        head.lift[1] = 0.25
+        after = head(x)
+    # The first three are beyond the ceiling: now the second feature orders them.
+    assert before[:3].argsort().tolist() == [0, 1, 2]
+    assert after[:3].argsort().tolist() == [0, 2, 1]
+    torch.testing.assert_close(after[:3], head.ceiling + 0.25 * x[:3, 1])
+    torch.testing.assert_close(after[3], before[3] + 0.25 * x[3, 1])
+
+
+def test_rising_features_are_those_of_likeness() -> None:
+    assert {FEATURES[i] for i in range(len(FEATURES)) if i not in RISING} == {
+        "margin", "log_length", "calls_missing", "constants_missing", "constant_conflict", "strings_missing",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("rising", [(), (0, 2)])
+def test_a_saved_head_is_the_same_head(tmp_path: Path, rising: tuple[int, ...]) -> None:
+    head = PairHead(4, 6, rising).eval()
+    save_pair_head(head, tmp_path / "head.pt", {"metrics": {}})
+    again, record = load_pair_head(tmp_path / "head.pt")
+    x = torch.randn(9, 4)
+    assert torch.equal(head(x), again(x))
+    assert again.rising == rising
+    assert record == {"metrics": {}}
+
+
+def test_a_head_of_before_there_were_rising_features_loads(tmp_path: Path) -> None:
+    head = PairHead(4, 6).eval()
+    torch.save({"features": 4, "hidden": 6, "state": head.state_dict(), "record": {}}, tmp_path / "old.pt")
+    again, _ = load_pair_head(tmp_path / "old.pt")
+    x = torch.randn(9, 4)
+    assert torch.equal(head(x), again(x))
+
+
 # --- pools and pairs ---
 
 
@@ -343,6 +430,21 @@ def test_drawn_pairs_and_their_labels(pool: Pool, bundle: Path) -> None:
     assert again.features.tobytes() == halves[0].features.tobytes()
 
 
+def test_workspaces_of_whole_programs(pool: Pool, bundle: Path) -> None:
+    from polyclone.index import quantise
+
+    model = load_model(bundle)
+    codes = quantise(model.encode_normalised(pool.normalised))
+    pairs = draw_programs(pool, codes, model, 0, CONFIG)
+    assert set(pairs.draw.tolist()) <= set(range(CONFIG.draws, CONFIG.draws + CONFIG.program_draws))
+    assert 1 in pairs.labels.tolist()
+    for side in (pairs.left, pairs.right):
+        assert {pool.roles[row] for row in side.tolist() if pool.classes[row]} == {"program"}
+    both = joined([draw_pairs(pool, codes, model, 0, CONFIG), pairs])
+    assert len(both.labels) == len(both.left) == len(both.features)
+    assert both.draw.tolist() == sorted(both.draw.tolist())
+
+
 def test_what_is_known_about_a_pair() -> None:
     made = Pool(
         normalised=[""] * 6,
@@ -368,6 +470,11 @@ def test_a_head_from_end_to_end(bundle: Path, prepared: Path, tmp_path: Path) ->
     assert record == json.loads((tmp_path / "deep" / "head.json").read_text("utf-8"))
     assert record["config"] == dataclasses.asdict(CONFIG)
     assert len(head.mean) == len(FEATURES)
+    assert head.rising == RISING
+    assert float(head.ceiling) < 100
+    assert np.flatnonzero(head.lift.numpy()).tolist() == [FEATURES.index("cosine")]
+    assert metrics["programs"]["pairs"] > 5
+    assert set(metrics["programs"]) == set(metrics) - {"programs"}
     assert metrics["pairs"] > 20
     assert 0 < metrics["prevalence"] < 1
     assert 0 < metrics["average_precision"] <= 1

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from polyclone_distill.llm.runs import CHECKPOINT, read_log, read_run
 from polyclone_distill.llm.saved import load_student
 from polyclone_distill.llm.score import score_pairs
 from polyclone_distill.llm.sides import encode_pairs, normalised
-from polyclone_distill.llm.tasks import head_task, order_of_step
+from polyclone_distill.llm.tasks import difficulties_of, generate_task, head_task, order_of_step
 from polyclone_distill.llm.train import build_head, train_student
 from polyclone_distill.pairs.jsonl import write_pairs
 from support.llm_students import made_pairs, made_traces, options_for, small_student
@@ -149,6 +150,20 @@ def test_a_run_is_resumed_with_the_same_options_and_data_only(students: dict[str
         train_student(PAIRS, VALID, {}, options.with_(seed=2), tmp_path / "run")
 
 
+@pytest.mark.parametrize("name", ["qwen2", "phi3"])
+def test_logits_of_prompts_are_not_needed(students: dict[str, Path], name: str) -> None:
+    model, tokenizer = load_model(str(students[name]), causal=True), load_tokenizer(str(students[name]))
+    whole = generate_task(PAIRS, TRACES, tokenizer, options_for(students[name], "generate"))
+    head = model.get_output_embeddings()
+    seen: list[int] = []
+    head.register_forward_hook(lambda module, given, made: seen.append(made.shape[1]))
+    rows, device = [0, 5, 9], torch.device("cpu")
+    losses_of = [task.loss(model, rows, device) for task in (whole, replace(whole, shortens=True))]
+    torch.testing.assert_close(losses_of[1], losses_of[0])
+    longest = max(len(whole.ids[row]) for row in rows)
+    assert seen == [longest, longest - min(len(whole.ids[row]) - whole.answers[row] for row in rows) + 1]
+
+
 @pytest.mark.parametrize("head", ["generate", "binary"])
 def test_a_divided_batch_is_the_same_step(students: dict[str, Path], tmp_path: Path, head: str) -> None:
     from polyclone_distill.llm.options import LoraOptions
@@ -169,13 +184,17 @@ def test_several_processes_take_the_same_steps(students: dict[str, Path], tmp_pa
                "--pairs", str(tmp_path / "pairs.jsonl"), "--batch", "4", "--epochs", "1", "--tokens-per-side", "24",
                "--lora-r", "4", "--lora-dropout", "0", "--threads", "1"]  # fmt: skip
     assert main([*command, "--out", str(tmp_path / "one")]) == 0
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
-              "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
-              "-m", "polyclone_distill"]  # fmt: skip
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launch, *command, "--out", str(tmp_path / "two")], env=env, capture_output=True, text=True, timeout=400
+    # Libraries are loaded once, before the processes part.
+    code = (
+        "import runpy, sys, peft, transformers, polyclone_distill.llm.train\n"
+        "from accelerate import debug_launcher\n"
+        "def run():\n"
+        "    runpy.run_module('polyclone_distill', run_name='__main__')\n"
+        "debug_launcher(run, num_processes=2)"
     )
+    two = [sys.executable, "-c", code, *command, "--out", str(tmp_path / "two")]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(two, env=env, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
 
@@ -353,6 +372,13 @@ def test_the_order_is_a_function_of_seed_and_step(students: dict[str, Path]) -> 
     easy = options.with_(order="easy-first")
     hardness = [task.difficulty[row] for step in range(4) for row in order_of_step(task, easy, step)]
     assert hardness == sorted(hardness)
+
+
+def test_ratings_and_lengths_do_not_mix() -> None:
+    rated = [replace(pair, difficulty=float(i)) for i, pair in enumerate(PAIRS)]
+    assert difficulties_of(rated) == [float(i) for i in range(16)]
+    lengths = [float(len(pair.left.code) + len(pair.right.code)) for pair in PAIRS]
+    assert difficulties_of(PAIRS) == difficulties_of([*rated[:-1], PAIRS[-1]]) == lengths
 
 
 def test_the_rate_rises_and_falls_in_straight_lines() -> None:

@@ -244,8 +244,46 @@ def test_two_pairs_of_one_id_are_an_error(tmp_path: Path) -> None:
         read_pairs(tmp_path / "pairs.jsonl")
 
 
+def test_a_limit_takes_the_first_pairs(programs: Programs, tmp_path: Path) -> None:
+    pairs = draw(programs)
+    write_pairs(tmp_path / "pairs.jsonl", pairs)
+    assert read_pairs(tmp_path / "pairs.jsonl", 3) == pairs[:3]
+    for limit in (0, -1):
+        with pytest.raises(UsageError, match=f"--limit must be at least 1, not {limit}"):
+            read_pairs(tmp_path / "pairs.jsonl", limit)
+
+
 @pytest.mark.parametrize(
-    "flags", [["--train-languages", "kotlin-swift"], ["--prevalence", "2"], ["--per-problem-language", "0"]]
+    ("content", "said"), [(None, "not a file"), (b"", "holds no pair"), (b"PAR1\xff\xfe\x00", "no text in UTF-8")]
+)
+def test_what_is_no_file_of_pairs_says_so(tmp_path: Path, content: bytes | None, said: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        read_pairs(path)
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "cannot be read as parquet"), (b"junk", "cannot be read")])
+def test_what_is_no_parquet_says_so(
+    tmp_path: Path, content: bytes | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path if content is None else tmp_path / "tasks.parquet"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["pairs", "--tasks", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--train-languages", "kotlin-swift"],
+        ["--prevalence", "2"],
+        ["--per-problem-language", "0"],
+        ["--train-pairs", "0"],
+        ["--test-pairs", "1"],
+    ],
 )
 def test_a_command_that_makes_no_sense_is_an_error(
     tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]

@@ -44,6 +44,7 @@ def test_what_codenet_knows_to_be_the_same_is_used(root: Path) -> None:
     prefix = "/Volume1/AI4CODE/Project_CodeNet/data"
     (clusters / "p00000-clusters").write_text(
         f"{prefix}/p00000/Python/{ids[1]}.py:\n{prefix}/p00000/Python/{ids[0]}.py:  1.00, 1.00\n"
+        f"{prefix}/p00000/Python/{ids[2]}.py:  0.9, 0.9\n"
         f"{prefix}/p00002/Python/s999999999.py:  0.9, 0.9\n\n{prefix}/p00000/Python/{ids[2]}.py:\n"
     )
     (root / "derived/duplicates/identical_problem_clusters").write_text("p00000,p00002\np00001,p01234,p04321\n")
@@ -52,6 +53,10 @@ def test_what_codenet_knows_to_be_the_same_is_used(root: Path) -> None:
     assert found.near_duplicates == ((ids[1], ids[0]),)
     kept = {row.id for row in found.submissions}
     assert ids[1] in kept and ids[0] not in kept
+    assert found.counts["near-duplicates that CodeNet lists"] == 1
+    # The rejected one looks like an accepted one, and stays what it is: a program that solves nothing.
+    wrong = {row.id for row in read_codenet(root, languages=LANGUAGES, rejected_per_problem_language=5).submissions}
+    assert wrong - kept >= {ids[2]}
 
 
 def test_ratings_and_judges_are_read_where_there_are_any(root: Path) -> None:
@@ -96,3 +101,6 @@ def test_another_folder_is_an_error(tmp_path: Path, root: Path) -> None:
         read_codenet(tmp_path / "nowhere", languages=LANGUAGES)
     with pytest.raises(UsageError, match="no program in kotlin"):
         read_codenet(root, languages=("kotlin",))
+    (root / "metadata/p00001.csv").write_text("id,language\n1,Python\n")
+    with pytest.raises(UsageError, match=r"p00001.csv has no column filename_ext, problem_id, status"):
+        read_codenet(root, languages=LANGUAGES)

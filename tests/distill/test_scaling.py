@@ -105,3 +105,20 @@ def test_one_command_is_the_whole_study(tmp_path: Path, capsys: pytest.CaptureFi
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "study").rglob("run.json")}
     assert main(given) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before, "finished runs are not trained again"
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_free_answers_start_from_the_untrained_student(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    student = small_student(tmp_path / "student")
+    write_pairs(tmp_path / "train.jsonl", PAIRS)
+    write_pairs(tmp_path / "test.jsonl", made_pairs(4, seed=5))
+    given = ["study", "scaling", "--student", str(student), "--pairs", str(tmp_path / "train.jsonl"), "--test",
+             str(tmp_path / "test.jsonl"), "--target", "simple", "--sizes", "8", "--batch", "8", "--epochs", "1",
+             "--tokens-per-side", "16", "--lora-r", "2", "--new-tokens", "2"]  # fmt: skip
+    for name, more in (("free", []), ("forced", ["--forced"])):
+        assert main([*given, "--out", str(tmp_path / name), *more]) == 0
+        assert "| untrained | 0 |" in capsys.readouterr().out
+    free, forced = (json.loads((tmp_path / name / "scaling.json").read_text()) for name in ("free", "forced"))
+    assert free["untrained"]["response rate"] == 0.0 and free["untrained"]["f1"] == 0.0
+    assert forced["untrained"]["response rate"] == 1.0
+    assert not (tmp_path / "free/untrained/adapter").exists() and (tmp_path / "free/8-all-any/adapter").exists()

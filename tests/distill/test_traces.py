@@ -207,15 +207,39 @@ def test_retry_after_holds_for_every_worker(tmp_path: Path) -> None:
     assert times[1] - times[0] >= 0.35
 
 
-def test_what_is_hopeless_is_given_up_and_asked_again_by_the_next_run(tmp_path: Path) -> None:
+def test_what_is_hopeless_is_given_up_and_asked_again_by_the_next_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pairs = write(tmp_path, ["a", "b"])
     with Teacher({"a": [wild.fails(500)]}) as server:
         assert main(arguments(server, pairs, tmp_path)) == 1
         assert server.asked("a") == 3 and server.paid["b"] == 1
+        assert "left without an answer: 1 (status 500" in capsys.readouterr().err
         server.script["a"].clear()
         assert main(arguments(server, pairs, tmp_path)) == 0
     assert server.paid == {"a": 1, "b": 1}
     assert json.loads((tmp_path / "report.json").read_text())["questions left"] == 0
+
+
+def test_a_server_that_is_down_ends_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = write(tmp_path, [f"s{number}" for number in range(40)])
+    with Teacher() as server:
+        pass
+    assert main(arguments(server, pairs, tmp_path, concurrency=1, tries=2)) == 1
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["this run"]["given up for now"] == 16
+    assert report["this run"]["passing trouble"] == {"connection": 32}
+    assert report["questions left"] == 40 and report["requests without a known outcome"] == 0
+    assert "16 pairs in a row got no answer" in capsys.readouterr().err
+
+
+def test_an_answer_in_between_keeps_the_run_going(tmp_path: Path) -> None:
+    subjects = [f"s{number}" for number in range(24)]
+    script = {name: [wild.fails(500)] for number, name in enumerate(subjects) if number % 12}
+    with Teacher(script) as server:
+        assert main(arguments(server, write(tmp_path, subjects), tmp_path, concurrency=1, tries=1)) == 1
+    report = json.loads((tmp_path / "report.json").read_text())["this run"]
+    assert report["given up for now"] == 22 and report["usable answers"] == 2 and report["stopped"] is None
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,16 @@
 
 Each problem is a chain of steps over a list of numbers; each language writes the chain in its own way, every
 solver with names and habits of its own. Enough to learn from, and nobody's work.
+
+Run as a program it writes such a folder: `llm_corpus.py FOLDER --problems N`.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,3 +251,18 @@ def write_metadata(root: Path, problem: str, rows: list[dict[str, object]]) -> N
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--problems", type=int, default=200)
+    parser.add_argument("--solvers", type=int, default=2, help="of a problem in a language")
+    options = parser.parse_args()
+    root = write_codenet(options.folder, options.problems, options.solvers)
+    print(f"{root}: {sum(1 for _ in (root / 'data').rglob('s*.*')):,} programs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

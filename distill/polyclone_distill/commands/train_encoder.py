@@ -26,6 +26,9 @@ def add_parser(parts: Commands) -> None:
         metavar="NAME|FILE",
         help="a chain of recipes between teacher and student: each learns from the one before",
     )
+    parser.add_argument(
+        "--teacher-cache", type=Path, metavar="DIR", help="where vectors of hf:NAME teachers are kept; default --out"
+    )
     parser.add_argument("--accelerate", action="store_true", help="several devices; start with `accelerate launch`")
     add_options(parser)
     parser.set_defaults(run=run)
@@ -33,12 +36,19 @@ def add_parser(parts: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from ..progress import shown
-    from ..trainer.run import materials_of, run_recipe
+    from ..trainer.run import HUB, materials_of, run_recipe
     from ..trainer.settings import load_recipe
 
     changes = changes_of(options)
     recipe = recipe_of(options, changes)
     materials = materials_of(options)
+    if any(str(path).startswith(HUB) for path in materials.teachers):
+        from ..hub_teacher import resolve_teachers
+
+        folder = options.teacher_cache or options.out
+        materials = dataclasses.replace(
+            materials, teachers=resolve_teachers(materials.teachers, options.data, folder)
+        )
     if options.accelerate:
         from ..acceleration import AcceleratedDevices
 

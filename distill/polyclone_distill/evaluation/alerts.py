@@ -6,7 +6,8 @@ if its units are of one class. There is one thing to find for every class and pa
 class has units; the first right alert of such a combination finds it. Recall is the share found.
 
 Where names decide what is a counterpart, many alerts cannot be judged: neither side has a unit of its class in
-the other's language. They count as wrong, except in `precision_known`, which leaves them out.
+the other's language. They count as wrong, except in `precision_known` and `p@50_known` (100, 500), which
+leave them out.
 
 An alert belongs to the class of its left unit when classes are resampled. A right alert has the same on both
 sides; for a wrong one this counts the chance of one of its two classes.
@@ -71,8 +72,9 @@ def measure_alerts(
     """Figures of the list, and one row for each pair of languages.
 
     `recall@p90`, `p@50`, `p@100`, `p@500` (unknown if there are fewer alerts), `precision` and `recall` of the
-    whole list, `precision_known`; with `probabilities` (k,) the list is ordered by them, equals by score, and `ece`
-    is added. The rows give precision and recall of all alerts, and of those above the threshold behind `recall@p90`.
+    whole list, `precision_known`, and where not all can be judged `p@50_known` and so on. With `probabilities` (k,)
+    the list is ordered by them, equals by score, and `ece` is added. The rows give precision and recall of all
+    alerts, and of those above the threshold behind `recall@p90`.
     """
     scores = (alerts.scores,) if probabilities is None else (probabilities, alerts.scores)
     right = (labels.classes[alerts.left] == labels.classes[alerts.right]) & (labels.classes[alerts.left] >= 0)
@@ -95,6 +97,8 @@ def measure_alerts(
         total = draws @ per_cluster
         values = {"recall@p90": recall_at_precision(relevant, first, total, weights, PRECISION)[0]}
         values |= {f"p@{k}": precision_at(relevant, k, weights) for k in AT}
+        if not judged.all():
+            values |= {f"p@{k}_known": precision_at(relevant, k, weights * judged) for k in AT}
         with np.errstate(invalid="ignore", divide="ignore"):
             values["precision"] = (weights @ relevant.astype(np.float64)) / weights.sum(axis=1)
             values["precision_known"] = (weights @ relevant.astype(np.float64)) / (weights @ judged)

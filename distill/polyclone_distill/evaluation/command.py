@@ -1,4 +1,4 @@
-"""`polyclone-distill evaluate retrieval|pairs|ports`: options → measure → table on stdout, JSON in a file.
+"""`polyclone-distill evaluate PART`: options → measure → table on stdout, JSON in a file.
 
 Imports nothing heavy before it runs, so that other commands' help stays fast.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyclone.errors import UsageError
 
-from . import xccd_command
+from . import behaviour_command, xccd_command
 
 if TYPE_CHECKING:
     from .model import Model
@@ -22,12 +22,13 @@ FORMAT_VERSION = 1
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds `evaluate` with its three parts; each sets `run`."""
-    parser = commands.add_parser("evaluate", help="measure a model: retrieval, pairs, ports")
+    """Adds `evaluate` with its parts; each sets `run`."""
+    parser = commands.add_parser("evaluate", help="measure a model: retrieval, pairs, ports, mutants, controls")
     parts = parser.add_subparsers(required=True, metavar="PART")
     _add_retrieval(parts)
     _add_pairs(parts)
     _add_ports(parts)
+    behaviour_command.add_parsers(parts, _of_programs)
     xccd_command.add_parser(parts)
 
 
@@ -91,6 +92,11 @@ def _programs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes that extract")
 
 
+def _of_programs(parser: argparse.ArgumentParser) -> None:
+    _programs(parser)
+    _common(parser)
+
+
 def _add_retrieval(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = parts.add_parser("retrieval", help="find programs of the same task in other languages")
     parser.add_argument("parquet", type=Path, help="columns task, split, language, source, license, path, code")
@@ -133,9 +139,9 @@ def _retrieval(options: argparse.Namespace) -> Measured:
     from .retrieval import evaluate_pool
 
     model, _ = load(options)
-    pool = load_pool(options.parquet, _pool_options(options))
+    pool = load_pool(options.parquet, pool_options(options))
     results = evaluate_pool(pool, model, views=options.views, resamples=options.resamples, seed=options.seed)
-    title, data = _describe("retrieval", [options.parquet], pool.counts, options, model, "tasks")
+    title, data = describe("retrieval", [options.parquet], pool.counts, options, model, "tasks")
     return title, data, retrieval_text(results), results
 
 
@@ -147,7 +153,7 @@ def _ports(options: argparse.Namespace) -> Measured:
     model, _ = load(options)
     pool = load_workspace(options.roots, min_atoms=options.min_atoms, only=options.languages, exclude=options.exclude)
     results = evaluate_pool(pool, model, views=options.views, resamples=options.resamples, seed=options.seed)
-    title, data = _describe("ports", options.roots, pool.counts, options, model, "classes or files")
+    title, data = describe("ports", options.roots, pool.counts, options, model, "classes or files")
     return title, data, retrieval_text(results, directed_first=True), results
 
 
@@ -172,18 +178,19 @@ def _pairs(options: argparse.Namespace) -> Measured:
             hard_k=options.hard_k,
             seed=options.seed,
         )
-        pairs = sample_pairs(load_pool(options.parquet, _pool_options(options)), sample)
+        pairs = sample_pairs(load_pool(options.parquet, pool_options(options)), sample)
     results = evaluate_pairs(
         pairs, model, views=options.views, threshold=threshold, resamples=options.resamples, seed=options.seed
     )
     source = options.jsonl or options.parquet
-    title, data = _describe("pairs", [source], pairs.counts, options, model, "tasks (of the left program)")
+    title, data = describe("pairs", [source], pairs.counts, options, model, "tasks (of the left program)")
     if model is not None:
         title += f"threshold: {threshold:.3f}\n"
     return title, {**data, "threshold": threshold}, pairs_text(results), results
 
 
-def _pool_options(options: argparse.Namespace) -> Any:
+def pool_options(options: argparse.Namespace) -> Any:
+    """The `PoolOptions` that the command line asks for."""
     from .pool import PoolOptions
 
     return PoolOptions(
@@ -198,7 +205,7 @@ def _pool_options(options: argparse.Namespace) -> Any:
     )
 
 
-def _describe(
+def describe(
     part: str,
     inputs: list[Path],
     counts: Mapping[str, int],

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     rows: list[Row] = []
     comparisons: dict[tuple[str, str], McNemar] = {}
     for path in options.pairs:
-        pairs = read_pairs(path)[: options.limit]
+        pairs = read_pairs(path, options.limit)
         systems = _systems(options, pairs, path.stem, threshold)
         labels, problems = _truth(pairs, path)
         rows += evaluate_set(path.stem, labels, problems, systems, options.resamples, options.seed)

@@ -1,4 +1,4 @@
-"""`polyclone-distill small-llm` and `merge-llm`: folders to start training from."""
+"""`polyclone-distill small-llm`, `merge-llm` and `calibrate-llm`: what stands before and after a training run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import argparse
 import json
 from pathlib import Path
 
+from polyclone.errors import UsageError
+
 from .train_command import set_threads
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds `small-llm` and `merge-llm`."""
+    """Adds `small-llm`, `merge-llm` and `calibrate-llm`."""
     small = commands.add_parser("small-llm", help="a small language model of a real architecture, made from nothing")
     small.add_argument("--pairs", type=Path, required=True, metavar="JSONL", help="training pairs it reads")
     small.add_argument("--traces", type=Path, metavar="JSONL", help="answers it reads, too")
@@ -29,6 +31,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     merge.add_argument("--run", type=Path, required=True, metavar="DIR", dest="trained")
     merge.add_argument("--out", type=Path, required=True, metavar="DIR")
     merge.set_defaults(run=run_merge)
+    calibrate = commands.add_parser(
+        "calibrate-llm", help="the probabilities of a binary head at the prevalence of retrieved pairs"
+    )
+    calibrate.add_argument("--run", type=Path, required=True, metavar="DIR", dest="trained")
+    calibrate.add_argument(
+        "--bundle", type=Path, required=True, metavar="DIR", help="whose search proposes the pairs"
+    )
+    calibrate.add_argument("--data", type=Path, required=True, metavar="DIR", help="what `prepare` wrote")
+    calibrate.add_argument("--draws", type=int, default=24, help="made-up workspaces")
+    calibrate.add_argument("--judged", type=int, default=400, metavar="N", help="nearest pairs of each that are read")
+    calibrate.add_argument("--libraries", type=int, default=12_000, help="library functions to draw from")
+    calibrate.add_argument("--threads", type=int)
+    calibrate.set_defaults(run=run_calibrate)
 
 
 def run_small(options: argparse.Namespace) -> int:
@@ -43,7 +58,7 @@ def run_small(options: argparse.Namespace) -> int:
     chosen = SmallOptions(**{name: getattr(options, name) for name in names})
     traces = read_traces(options.traces) if options.traces else {}
     answers = [trace.answer.to_json() for trace in traces.values() if trace.answer]
-    print(json.dumps(make_small(read_pairs(options.pairs)[: options.limit], answers, chosen, options.out)))
+    print(json.dumps(make_small(read_pairs(options.pairs, options.limit), answers, chosen, options.out)))
     return 0
 
 
@@ -53,4 +68,19 @@ def run_merge(options: argparse.Namespace) -> int:
 
     merge(options.trained, options.out)
     print(options.out)
+    return 0
+
+
+def run_calibrate(options: argparse.Namespace) -> int:
+    """Effect: rewrites the run's calibration."""
+    from ..judge import JudgeConfig
+    from .calibrate import calibrate_on_retrieved
+
+    for name, least in (("draws", 2), ("judged", 1), ("libraries", 1)):
+        if getattr(options, name) < least:
+            raise UsageError(f"--{name} must be at least {least}.")
+    set_threads(options.threads)
+    config = JudgeConfig(draws=options.draws, libraries=options.libraries)
+    figures = calibrate_on_retrieved(options.trained, options.bundle, options.data, config, options.judged)
+    print(json.dumps(figures, indent=1))
     return 0

@@ -20,11 +20,14 @@ import torch
 from polyclone.errors import UsageError
 from torch import nn
 
+from ..pairs.jsonl import write_atomically
 from .heads import Body, ContrastiveHead, Embedder, JointJudge, SidesJudge, binary_judge
 
 FORMAT = 1
 STUDENT, BASE, ADAPTER, HEAD, TOKENIZER = "student.json", "base", "adapter", "head.safetensors", "tokenizer.json"
 HEADS = ("binary", "contrastive")
+#: In `StudentRecord.data`: the pairs that the calibration of a binary head holds for.
+CALIBRATED_ON = "calibrated on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +96,13 @@ def save_student(
     head = _head(module)
     save_file({name: value.contiguous() for name, value in head.state_dict().items()}, folder / HEAD)
     (folder / TOKENIZER).write_text(tokenizer, "utf-8")
+    write_record(folder, record)
+
+
+def write_record(folder: Path, record: StudentRecord) -> None:
+    """Effect: `student.json` says what `record` says, or what it said before; never a part."""
     content = {"format": FORMAT, **dataclasses.asdict(record)}
-    (folder / STUDENT).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    write_atomically(folder / STUDENT, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_record(folder: Path) -> StudentRecord:

@@ -68,6 +68,9 @@ class GenerateTask:
     difficulty: list[float]
     counts: Mapping[str, int]
     pad_id: int
+    shortens: bool = False
+    """Whether the model can leave out the logits of what stands before the answers: with a vocabulary of 150,000
+    they would take more memory than the weights."""
 
     @property
     def size(self) -> int:
@@ -89,8 +92,11 @@ class GenerateTask:
             own = torch.tensor(self.ids[row])
             ids[i, : len(own)], mask[i, : len(own)] = own, 1
             labels[i, len(own) - self.answers[row] : len(own)] = own[-self.answers[row] :]
-        logits = module(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
-        return answer_loss(logits, labels.to(device))[0]
+        # From the token before the first answer on.
+        kept = 1 + length - min(len(self.ids[row]) - self.answers[row] for row in rows) if self.shortens else length
+        more = {"logits_to_keep": kept} if self.shortens else {}
+        logits = module(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False, **more).logits
+        return answer_loss(logits, labels[:, -kept:].to(device))[0]
 
 
 def generate_task(
@@ -101,7 +107,7 @@ def generate_task(
     end = [tokenizer.eos_token_id]
     ids: list[list[int]] = []
     answers: list[int] = []
-    difficulty: list[float] = []
+    kept: list[Pair] = []
     left_out = {"without a usable trace": 0, "of the other correctness": 0, "with an answer over the budget": 0}
     cut = 0
     for pair in pairs:
@@ -121,10 +127,10 @@ def generate_task(
         cut += any(prompt.cut)
         ids.append([*prompt.ids, *answer])
         answers.append(len(answer))
-        difficulty.append(hardness(pair))
+        kept.append(pair)
     counts = {"examples": len(ids), "examples with a cut side": cut, **left_out}
     return GenerateTask(
-        ids=ids, answers=answers, difficulty=difficulty, counts=counts, pad_id=int(tokenizer.pad_token_id)
+        ids=ids, answers=answers, difficulty=difficulties_of(kept), counts=counts, pad_id=int(tokenizer.pad_token_id)
     )
 
 
@@ -204,7 +210,7 @@ def head_task(pairs: Sequence[Pair], tokenizer: str, options: TrainOptions) -> H
         encoded=encoded,
         labels=[int(pair.label) for pair in pairs],
         problems=[(problem(pair, pair.left), problem(pair, pair.right)) for pair in pairs],
-        difficulty=[hardness(pair) for pair in pairs],
+        difficulty=difficulties_of(pairs),
         counts={"examples": len(pairs), "examples with a cut side": encoded.cut_pairs},
         options=options,
     )
@@ -221,9 +227,13 @@ def batch(rows: Rows, wanted: Sequence[int], device: torch.device) -> tuple[Tens
     return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
-def hardness(pair: Pair) -> float:
-    """The problem's difficulty where it is known, else the length of both programs."""
-    return pair.difficulty if pair.difficulty is not None else float(len(pair.left.code) + len(pair.right.code))
+def difficulties_of(pairs: Sequence[Pair]) -> list[float]:
+    """Of each pair: its problem's rating if all pairs have one, else the length of both programs.
+
+    Most problems have no rating, and ratings do not compare with lengths.
+    """
+    rated = [pair.difficulty for pair in pairs if pair.difficulty is not None]
+    return rated if len(rated) == len(pairs) else [float(len(p.left.code) + len(p.right.code)) for p in pairs]
 
 
 def _digest(text: str) -> str:

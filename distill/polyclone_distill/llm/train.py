@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from .loading import base_folder, load_model, load_tokenizer, prepare_for_traini
 from .loop import Hook, train
 from .options import BINARY, CONTRASTIVE, GENERATE, TrainOptions
 from .runs import RUN, RunRecord, read_run, write_run
-from .saved import ADAPTER, BASE, StudentRecord, save_student
+from .saved import ADAPTER, BASE, CALIBRATED_ON, StudentRecord, save_student
 from .score import score_pairs
 from .sides import encode_pairs, joint_budget, normalised, single_budget
 from .tasks import PairVectors, Task, generate_task, head_task, reads_jointly
@@ -65,6 +67,7 @@ def _train_generate(
     task = generate_task(pairs, traces, tokenizer, options)
     _check(task, options)
     model = load_model(options.student, causal=True, four_bit=options.four_bit, bf16=_half(options))
+    task = replace(task, shortens="logits_to_keep" in signature(model.forward).parameters)
     module = prepare_for_training(model, options, causal=True)
     size = describe(module)
     trained = train(module, task, options, out, hook)
@@ -103,7 +106,7 @@ def _train_head(
         start=options.student,
         calibration=calibration,
         metrics=metrics,
-        data=dict(task.counts),
+        data={**task.counts, CALIBRATED_ON: "validation pairs" if calibration else "nothing"},
     )
     if _main():
         save_student(out, student_record, student, tokenizer)

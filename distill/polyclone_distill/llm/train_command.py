@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = training_options(options)
     set_threads(options.threads)
     check_inputs(options)
-    pairs = read_pairs(options.pairs)[: options.limit]
+    pairs = read_pairs(options.pairs, options.limit)
     valid = read_pairs(options.valid) if options.valid else []
     traces = read_traces(options.traces) if options.traces else {}
     record = train_student(pairs, valid, traces, chosen, options.out)

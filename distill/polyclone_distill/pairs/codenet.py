@@ -23,6 +23,7 @@ from .values import Collection, Submission
 _PROBLEM = re.compile(r"p\d{5}")
 _IN_CLUSTER = re.compile(r"(p\d{5})/([^/]+)/(s\d{9})\.\w+:?")
 ACCEPTED = "Accepted"
+_COLUMNS = frozenset({"submission_id", "problem_id", "language", "status", "filename_ext"})
 #: Rejections that leave a program which ran and answered wrongly; a program that does not compile teaches nothing.
 WRONG = frozenset({"Wrong Answer", "WA: Presentation Error", "Runtime Error", "Time Limit Exceeded"})
 
@@ -55,13 +56,16 @@ def read_codenet(
         by_language = _rows(table, frozenset(languages), counts)
         for language, rows in sorted(by_language.items()):
             clusters = _near_duplicates(root, rows[0]["language"], problem)
-            groups += clusters
-            dropped = {member for cluster in clusters for member in cluster[1:]}
             for accepted, limit in ((True, per_problem_language), (False, rejected_per_problem_language)):
-                chosen = [row for row in rows if (row["status"] == ACCEPTED) == accepted]
-                chosen = [row for row in chosen if row["submission_id"] not in dropped]
-                chosen = _draw(chosen, limit, f"{seed}/{problem}/{language}/{accepted}")
-                submissions += _load(root, chosen, language, max_bytes, counts)
+                chosen = {row["submission_id"]: row for row in rows if (row["status"] == ACCEPTED) == accepted}
+                # A rejected program that looks like an accepted one is the hardest of all negatives: it stays.
+                alike = [tuple(member for member in cluster if member in chosen) for cluster in clusters]
+                groups += [group for group in alike if len(group) > 1]
+                listed = {member for group in alike for member in group[1:]}
+                counts["near-duplicates that CodeNet lists"] += len(listed)
+                rest = [row for name, row in chosen.items() if name not in listed]
+                drawn = _draw(rest, limit, f"{seed}/{problem}/{language}/{accepted}")
+                submissions += _load(root, drawn, language, max_bytes, counts)
     if not submissions:
         raise UsageError(f"{root} has no program in {', '.join(languages)}; choose other languages.")
     counts["programs"] = len(submissions)
@@ -80,7 +84,11 @@ def _rows(table: Path, wanted: frozenset[str], counts: Counter[str]) -> dict[str
     """Accepted and wrong submissions of one problem by language, in order of id."""
     found: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
     with table.open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
+        reader = csv.DictReader(lines)
+        absent = sorted(_COLUMNS - set(reader.fieldnames or ()))
+        if absent:
+            raise UsageError(f"{table} has no column {', '.join(absent)}; it is no metadata of Project CodeNet.")
+        for row in reader:
             if None in row or None in row.values() or not row.get("submission_id"):
                 counts["damaged metadata rows"] += 1
                 continue

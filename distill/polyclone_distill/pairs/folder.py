@@ -53,6 +53,9 @@ def write_folder(
     `test/<a>-<b>-<same|shifted>-<balanced|natural>.jsonl`. A set for which there are no clones, or nothing
     else, is not written and is named in the report. `UsageError` if there is nothing to train or to test on.
     """
+    for name, least in (("train_pairs", 2), ("valid_pairs", 0), ("test_pairs", 2)):
+        if getattr(options, name) < least:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least {least}.")
     programs = prepare_programs(
         collection, shifted_domains=options.shifted_domains, shifted_share=options.shifted_share, seed=options.seed
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,28 +18,37 @@ T = TypeVar("T")
 
 def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
     """Each line of `path` through `parse`. `UsageError` with path and line for what is not as it should be."""
+    for number, line in _lines(path):
+        try:
+            raw = json.loads(line)
+            if not isinstance(raw, dict):
+                raise UsageError("expected one JSON object a line.")
+            yield parse(raw)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"{path}, line {number}: {error}; expected one JSON object a line.") from error
+        except UsageError as error:
+            raise UsageError(f"{path}, line {number}: {error}") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of each line that is not blank."""
     if not path.is_file():
         raise UsageError(f"{path} is not a file; give a JSONL file.")
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                raw = json.loads(line)
-                if not isinstance(raw, dict):
-                    raise UsageError("expected one JSON object a line.")
-                yield parse(raw)
-            except json.JSONDecodeError as error:
-                raise UsageError(f"{path}, line {number}: {error}; expected one JSON object a line.") from error
-            except UsageError as error:
-                raise UsageError(f"{path}, line {number}: {error}") from error
+    try:
+        with path.open(encoding="utf-8") as lines:
+            yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no text in UTF-8 ({error}); give a JSONL file.") from error
 
 
-def read_pairs(path: Path) -> list[Pair]:
+def read_pairs(path: Path, limit: int | None = None) -> list[Pair]:
     """Pairs as `write_pairs` wrote them, or by hand: `{"left": {"code", "language"}, "right": …, "label": 0|1}`.
 
-    Pairs without ids are numbered by line; two pairs of one id are an error, since answers are kept by id.
+    Pairs without ids are numbered by line; two pairs of one id are an error, since answers are kept by id. `limit`
+    takes only the first so many.
     """
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit must be at least 1, not {limit}.")
 
     def parse(raw: dict[str, Any]) -> Pair:
         for side in ("left", "right"):
@@ -54,7 +64,7 @@ def read_pairs(path: Path) -> list[Pair]:
 
     number = [0]
     seen: set[str] = set()
-    pairs = list(read_lines(path, parse))
+    pairs = list(islice(read_lines(path, parse), limit))
     if not pairs:
         raise UsageError(f"{path} holds no pair; one JSON object a line is expected.")
     return pairs

@@ -39,6 +39,8 @@ class Pace:
     """A server that asks for more is taken at this."""
     asks: int = 1
     """Paid answers for one pair before an unusable one is accepted as such."""
+    patience: int = 16
+    """Pairs given up one after the other, without an answer in between, that end the run."""
 
 
 @dataclass(slots=True)
@@ -54,6 +56,8 @@ class Outcome:
     unusable: int = 0
     refused: int = 0
     given_up: int = 0
+    last_trouble: str = ""
+    """What the last request that failed in a passing way failed of, for people."""
     stopped: str = ""
     """Why the run ended early, for people; `` if it did not."""
 
@@ -115,6 +119,7 @@ class _Run:
         self._limiter = AsyncLimiter(1, 60.0 / pace.per_minute)
         self._random = random.Random(seed)
         self._not_before = 0.0
+        self._in_a_row = 0
 
     async def settle(self, question: Question) -> None:
         """Asks until the question is settled, given up or the run stops."""
@@ -129,8 +134,16 @@ class _Run:
             self._fail(question, str(error), final=False)
             self.outcome.stopped = str(error)
         except PassingError as error:
-            self.outcome.given_up += 1
-            self._fail(question, str(error), final=False)
+            self._give_up(error)
+
+    def _give_up(self, error: PassingError) -> None:
+        self.outcome.given_up += 1
+        self._in_a_row += 1
+        if self._in_a_row >= self._pace.patience and not self.outcome.stopped:
+            self.outcome.stopped = (
+                f"{self._in_a_row} pairs in a row got no answer from {self._endpoint.base_url} ({error}); "
+                "check that the server runs, and run the same command again."
+            )
 
     async def _answer(self, question: Question) -> bool:
         """One paid answer, after as many tries as it takes. False if the budget has no room for it."""
@@ -154,6 +167,7 @@ class _Run:
                     reply = await self._request(question)
             cost = self._price.of(reply.usage)
             self._store_answer(question, reply, cost)
+            self._in_a_row = 0
         finally:
             await self._budget.settle(most, cost)
         return True
@@ -165,6 +179,7 @@ class _Run:
             return await self._client.ask(question.messages)
         except PassingError as error:
             self.outcome.trouble[error.kind] += 1
+            self.outcome.last_trouble = str(error)
             self._fail(question, str(error), final=False)
             if error.retry_after_s is not None:
                 wait = min(error.retry_after_s, self._pace.longest_retry_after_s)

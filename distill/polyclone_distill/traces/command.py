@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         timeout_s=options.timeout,
     )
     price = Price(prompt=options.price_prompt, completion=options.price_completion)
-    asked = questions(read_pairs(options.pairs)[: options.limit], prompt, endpoint)
+    asked = questions(read_pairs(options.pairs, options.limit), prompt, endpoint)
     if options.dry_run:
         return _dry_run(options, asked, endpoint, price)
     return _collect(options, asked, endpoint, price, prompt)
@@ -147,6 +147,12 @@ def _collect(
     print(text)
     if outcome.stopped:
         print(f"polyclone-distill: stopped: {outcome.stopped}", file=sys.stderr)
+    elif left:
+        trouble = f" ({outcome.last_trouble})" if outcome.last_trouble else ""
+        print(
+            f"polyclone-distill: left without an answer: {left:,}{trouble}; the same command asks again.",
+            file=sys.stderr,
+        )
     return 1 if left else 0
 
 

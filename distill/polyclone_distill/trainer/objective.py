@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from .model import Encoder
 from .reading import Outputs, look_up, read
 from .settings import DistillConfig, TrainConfig
 from .teaching import OF_STATES, TAUGHT, Lesson, map_sizes
+from .vectors import VectorTeacher
 
 Parts = dict[str, Ratio]
 HARD_LABELS = DistillConfig()
@@ -74,7 +75,8 @@ class ContrastiveObjective(nn.Module):
     """Hard labels, teachers, or both, as `distill.methods` says; without methods hard labels alone.
 
     Linear maps from the student's width to a teacher's are trained along and thrown away. Teachers are kept out of
-    the module's parameters: they are not trained, saved or averaged.
+    the module's parameters: they are not trained, saved or averaged. `tables` are of those that are encoders, in
+    their order.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class ContrastiveObjective(nn.Module):
         model: Encoder,
         config: TrainConfig,
         distill: DistillConfig = HARD_LABELS,
-        teachers: Sequence[Encoder] = (),
+        teachers: Sequence[Encoder | VectorTeacher] = (),
         pair_teacher: CrossEncoder | None = None,
         tables: Sequence[tuple[Tensor, Tensor]] = (),
     ) -> None:
@@ -91,7 +93,10 @@ class ContrastiveObjective(nn.Module):
         self.methods = distill.methods or (("ft", 1.0), *((("kd", 1.0),) if teachers else ()))
         self.maps = nn.ModuleDict()
         # In tuples: an attribute that is a module would become a part of this one.
-        self._teachers = tuple(teacher.eval().requires_grad_(False) for teacher in teachers)
+        self._teachers = tuple(
+            teacher if isinstance(teacher, VectorTeacher) else teacher.eval().requires_grad_(False)
+            for teacher in teachers
+        )
         self._judges: tuple[CrossEncoder, ...] = (pair_teacher,) if pair_teacher is not None else ()
         for judge in self._judges:
             judge.eval().requires_grad_(False)
@@ -126,15 +131,21 @@ class ContrastiveObjective(nn.Module):
     def _lessons(self, student: Outputs, batch: Batch) -> list[Lesson]:
         """One a teacher. No gradient goes through what a teacher makes of the batch."""
         with torch.no_grad():
-            if self._tables:
-                pairs = zip(self._teachers, self._tables, strict=True)
-                seen = [look_up(teacher, table, batch) for teacher, table in pairs]
-            else:
-                seen = [read(teacher, batch, self.config, states=self._with_states) for teacher in self._teachers]
+            tables = iter(self._tables)
+            seen = [self._seen(teacher, tables, batch) for teacher in self._teachers]
         return [
             Lesson(student, teacher, batch, self.distill, self.config.temperature, self._maps_of(number))
             for number, teacher in enumerate(seen)
         ]
+
+    def _seen(
+        self, teacher: Encoder | VectorTeacher, tables: Iterator[tuple[Tensor, Tensor]], batch: Batch
+    ) -> Outputs:
+        if isinstance(teacher, VectorTeacher):
+            return teacher.look_up(batch)
+        if self._tables:
+            return look_up(teacher, next(tables), batch)
+        return read(teacher, batch, self.config, states=self._with_states)
 
     def _maps_of(self, number: int) -> dict[str, nn.Module]:
         maps = self.maps[str(number)]
@@ -167,6 +178,9 @@ class ContrastiveObjective(nn.Module):
         if "margin_mse" in names and not self._judges:
             raise TrainerError("method margin_mse needs --pair-teacher FILE, a cross-encoder.")
         for teacher in self._teachers:
+            if isinstance(teacher, VectorTeacher):
+                self._without_layers(teacher, names)
+                continue
             known, own = teacher.config.vocabulary, self.model.config.vocabulary
             if known != own:
                 raise TrainerError(
@@ -175,3 +189,11 @@ class ContrastiveObjective(nn.Module):
                 )
             if self.model.config.architecture == "static" and names & OF_STATES:
                 raise TrainerError("a static student has no layers to compare; choose methods without states.")
+
+    def _without_layers(self, teacher: VectorTeacher, names: set[str]) -> None:
+        of_layers = sorted(names & OF_STATES)
+        if of_layers:
+            raise TrainerError(
+                f"method {', '.join(of_layers)} compares layers, and the teacher {teacher.name} gives vectors only;"
+                f" choose from {', '.join(sorted(set(TAUGHT) - OF_STATES))}."
+            )

@@ -30,7 +30,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="NAME|FILE", help="a recipe of configs/, or a TOML file")
     parser.add_argument("--weights", type=Path, metavar="RUN", help="start from these weights instead")
     parser.add_argument(
-        "--teacher", type=Path, nargs="+", default=[], metavar="RUN", help="finished runs to learn from; their mean"
+        "--teacher",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="finished runs to learn from, their mean; or hf:NAME or hf:FOLDER, an encoder of Hugging Face",
     )
     parser.add_argument("--pair-teacher", type=Path, metavar="FILE", help="a cross-encoder, for margin_mse")
     parser.add_argument(

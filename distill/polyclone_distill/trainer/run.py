@@ -39,12 +39,15 @@ from .shards import Shard
 from .starting import load_encoder, pack, start_student
 from .tables import teacher_table
 from .validation import validate, validate_masked
+from .vectors import SUFFIX, VectorTeacher, load_vectors
 from .views import Vocabulary
 
 __all__ = ["Materials", "load_encoder", "load_vocabulary", "main", "pack", "run_recipe", "train_encoder"]
 
 log = logging.getLogger(__name__)
 
+#: A teacher of a name that begins so is an encoder of another kind, of which only the vectors come here.
+HUB = "hf:"
 NEEDED = ("train.npz", "valid.npz", "stand_ins.npz", "ids.json", "start.pt")
 
 
@@ -68,7 +71,7 @@ class Materials:
     weights: Path | None = None
     """Start from these, whatever the recipe's start is."""
     teachers: tuple[Path, ...] = ()
-    """Folders of runs, or their `best.pt`."""
+    """Folders of runs, or their `best.pt`, or files of vectors."""
     pair_teacher: Path | None = None
     validation_limit: int = 1200
     devices: Devices | None = None
@@ -181,16 +184,25 @@ def _parts(
     if stage.train.objective == "masked":
         sampler = MaskedSampler(shard, vocabulary, stage.batches, stage.train, rank=devices.rank)
         return MaskedObjective(model, stage.train), sampler
-    teachers = [load_encoder(run_weights(path)).to(devices.device) for path in materials.teachers]
+    teachers = [_teacher(path, shard, devices) for path in materials.teachers]
     judge: CrossEncoder | None = None
     if materials.pair_teacher is not None:
         judge = load_cross_encoder(materials.pair_teacher)[0].to(devices.device)
     tables: list[tuple[Tensor, Tensor]] = []
     if distill.teacher_view == "plain":
         kept = materials.tables or out
-        tables = [teacher_table(t, shard, vocabulary, stage.batches.budget, kept) for t in teachers]
+        encoders = [teacher for teacher in teachers if isinstance(teacher, Encoder)]
+        tables = [teacher_table(t, shard, vocabulary, stage.batches.budget, kept) for t in encoders]
     objective = ContrastiveObjective(model, stage.train, distill, teachers, judge, tables)
     return objective, Sampler(shard, vocabulary, stage.batches, stage.train.seed, rank=devices.rank)
+
+
+def _teacher(path: Path, shard: Shard, devices: Devices) -> Encoder | VectorTeacher:
+    if str(path).startswith(HUB):
+        raise TrainerError(
+            f"{path} is read by `polyclone-distill train encoder`; give the file of vectors that it wrote."
+        )
+    return load_vectors(path, shard) if path.suffix == SUFFIX else load_encoder(run_weights(path)).to(devices.device)
 
 
 def _hooks(
