@@ -322,6 +322,7 @@ def finish_head(training: Pairs, held: Pairs, out: Path, config: JudgeConfig) ->
     head.lift[FEATURES.index("cosine")] = config.lift
     logits = _logits(head, held)
     calibration = calibrate(logits[fitted], held.labels[fitted], config.default_precision)
+    _promise_what_was_reached(calibration)
     p = np.interp(logits.astype(np.float64), calibration["logits"], calibration["probabilities"])
     rest = (held.draw % 2 == 1) & ~programs
     metrics = _metrics(logits[rest], p[rest], held.take(rest), calibration)
@@ -332,6 +333,24 @@ def finish_head(training: Pairs, held: Pairs, out: Path, config: JudgeConfig) ->
     save_pair_head(head, out, record)
     out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     return metrics
+
+
+def _promise_what_was_reached(calibration: dict[str, Any]) -> None:
+    """Effect: lowers the default precision of a calibration that no threshold has, and says so.
+
+    Where no threshold has any, the head is of use for comparisons only: a bundle needs one.
+    """
+    wished, reached = calibration["default_precision"], [precision for precision, _ in calibration["precisions"]]
+    if max(reached, default=0.0) >= wished:
+        return
+    remedy = "give `prepare` more exercises, train the encoder longer, or raise --draws"
+    if not reached:
+        log.warning(
+            "the held-out pairs are too few or too mixed for any threshold, and a bundle needs one: %s", remedy
+        )
+        return
+    log.warning("no threshold has a precision of %g; the default is now %g: %s", wished, max(reached), remedy)
+    calibration["default_precision"] = max(reached)
 
 
 def _logits(head: PairHead, pairs: Pairs) -> NDArray[np.float32]:

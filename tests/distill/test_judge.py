@@ -322,6 +322,20 @@ def test_a_rising_head_may_fall_with_other_features() -> None:
     assert low > high
 
 
+def test_a_promise_is_one_that_was_kept(caplog: pytest.LogCaptureFixture) -> None:
+    reached = {"default_precision": 0.9, "precisions": [[0.5, 0.2], [0.75, 0.6]]}
+    judge._promise_what_was_reached(reached)
+    assert reached["default_precision"] == 0.75
+    assert "no threshold has a precision of 0.9; the default is now 0.75" in caplog.text
+    enough = {"default_precision": 0.9, "precisions": [[0.9, 0.6], [0.95, 0.7]]}
+    judge._promise_what_was_reached(enough)
+    assert enough["default_precision"] == 0.9
+    none: dict[str, object] = {"default_precision": 0.9, "precisions": []}
+    judge._promise_what_was_reached(none)
+    assert none["default_precision"] == 0.9
+    assert "too few or too mixed for any threshold, and a bundle needs one" in caplog.text
+
+
 def test_above_its_ceiling_a_head_is_led_by_the_lift() -> None:
     head = PairHead(2, 3, (0, 1)).eval()
     x = torch.tensor([[5.0, 0.0], [6.0, 1.0], [7.0, 0.5], [-3.0, -3.0]])
