@@ -8,6 +8,7 @@ export const vscodeUi: Ui = {
   error: async (message, ...buttons) => vscode.window.showErrorMessage(message, ...buttons),
   input: async ({ title, prompt, placeHolder, value, validate }: InputOptions) =>
     vscode.window.showInputBox({
+      ignoreFocusOut: true, // A reason half written is kept, and a menu that closes takes the focus.
       title,
       prompt,
       ...(placeHolder === undefined ? {} : { placeHolder }),
