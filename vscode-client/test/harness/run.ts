@@ -46,20 +46,30 @@ async function runAll(checks: readonly Check[], versions: readonly Version[]): P
   let failures = 0;
   for (const version of versions) {
     for (const check of checks) {
-      const start = Date.now();
-      const { passed, output } = await check.run(version).catch((error: unknown) => ({
-        passed: false,
-        output: error instanceof Error ? `${error.stack ?? error.message}\n` : `${String(error)}\n`,
-      }));
-      const seconds = ((Date.now() - start) / 1000).toFixed(1);
-      console.log(`${passed ? "ok  " : "FAIL"} ${version} ${check.kind}: ${check.name} (${seconds} s)`);
-      if (!passed || process.env["POLYCLONE_VERBOSE"] !== undefined) {
-        console.log(output);
+      let passed = await runOnce(check, version);
+      if (!passed && check.kind === "window") {
+        // Pixels and focus of a busy machine: what fails twice is broken. Both tries are told.
+        console.log(`     ${version} ${check.kind}: ${check.name}, once more`);
+        passed = await runOnce(check, version);
       }
       failures += Number(!passed);
     }
   }
   return failures;
+}
+
+async function runOnce(check: Check, version: Version): Promise<boolean> {
+  const start = Date.now();
+  const { passed, output } = await check.run(version).catch((error: unknown) => ({
+    passed: false,
+    output: error instanceof Error ? `${error.stack ?? error.message}\n` : `${String(error)}\n`,
+  }));
+  const seconds = ((Date.now() - start) / 1000).toFixed(1);
+  console.log(`${passed ? "ok  " : "FAIL"} ${version} ${check.kind}: ${check.name} (${seconds} s)`);
+  if (!passed || process.env["POLYCLONE_VERBOSE"] !== undefined) {
+    console.log(output);
+  }
+  return passed;
 }
 
 function hostChecks(server: string): Check[] {
