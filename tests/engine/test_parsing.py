@@ -130,8 +130,8 @@ def test_a_killed_worker_is_survived(workspace: Callable[..., list[SourceFile]])
     before, results = set(child_pids()), []
     for result in parse_files(files, jobs=2, isolate=True):
         if len(results) == 4:
-            for pid in set(child_pids()) - before:
-                os.kill(pid, 9)
+            # One of them: a file that was passed on to a second one that is killed as well would rightly be blamed.
+            os.kill(min(set(child_pids()) - before), 9)
         results.append(result)
     assert [result.file for result in results] == files
     assert messages(results) == []
