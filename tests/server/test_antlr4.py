@@ -18,6 +18,7 @@ from lsprotocol import types
 from lsprotocol.converters import get_converter
 from pytest_lsp import ClientServerConfig, LanguageClient
 from support.editor import CAPABILITIES
+from support.lsp_client import identity, opened
 
 CHECKOUT = os.environ.get("POLYCLONE_ANTLR4")
 KEPT = os.environ.get("POLYCLONE_ANTLR4_CACHE")
@@ -61,18 +62,6 @@ async def client(lsp_client: LanguageClient):  # type: ignore[no-untyped-def]
 
 async def status_of(client: LanguageClient) -> Any:
     return await client.protocol.send_request_async("polyclone/status")
-
-
-def identity(uri: str) -> types.TextDocumentIdentifier:
-    return types.TextDocumentIdentifier(uri=uri)
-
-
-def opened(client: LanguageClient, name: str, language: str) -> str:
-    path: Path = client.root / name  # type: ignore[attr-defined]
-    text = path.read_text(encoding="utf-8")
-    item = types.TextDocumentItem(uri=path.as_uri(), language_id=language, version=1, text=text)
-    client.text_document_did_open(types.DidOpenTextDocumentParams(text_document=item))
-    return path.as_uri()
 
 
 async def items_of(client: LanguageClient, uri: str) -> list[types.Diagnostic]:

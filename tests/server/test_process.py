@@ -18,6 +18,7 @@ from lsprotocol import types
 from lsprotocol.converters import get_converter
 from pytest_lsp import ClientServerConfig, LanguageClient
 from support.editor import CAPABILITIES, frame, real_process
+from support.lsp_client import identity, opened
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXPECTED = json.loads((EXAMPLES / "expected.json").read_text(encoding="utf-8"))
@@ -55,18 +56,6 @@ async def client(lsp_client: LanguageClient, tmp_path_factory: pytest.TempPathFa
         await lsp_client.wait_for_notification(types.PROGRESS)
     yield
     await lsp_client.shutdown_session()
-
-
-def opened(client: LanguageClient, name: str, language: str) -> str:
-    path: Path = client.root / name  # type: ignore[attr-defined]
-    text = path.read_text(encoding="utf-8")
-    item = types.TextDocumentItem(uri=path.as_uri(), language_id=language, version=1, text=text)
-    client.text_document_did_open(types.DidOpenTextDocumentParams(text_document=item))
-    return path.as_uri()
-
-
-def identity(uri: str) -> types.TextDocumentIdentifier:
-    return types.TextDocumentIdentifier(uri=uri)
 
 
 async def items_of(client: LanguageClient, uri: str) -> list[types.Diagnostic]:
