@@ -11,9 +11,8 @@ from pathlib import Path
 
 import torch
 from polyclone.errors import UsageError
-from torch import Tensor
 
-from .trainer.starting import load_encoder, pack
+from .trainer.starting import load_encoder, mean_state, pack
 
 
 def average(encoders: Sequence[Path], out: Path, weights: Sequence[float] | None = None) -> None:
@@ -33,11 +32,5 @@ def average(encoders: Sequence[Path], out: Path, weights: Sequence[float] | None
             raise UsageError(
                 f"{path} and {encoders[0]} are encoders of different sizes; only one lineage can be averaged."
             )
-    states = [model.state_dict() for model in models]
-    mean: dict[str, Tensor] = {
-        name: torch.stack([s[name] * (w / sum(shares)) for s, w in zip(states, shares, strict=True)]).sum(0)
-        if value.is_floating_point()
-        else value
-        for name, value in states[0].items()
-    }
+    mean = mean_state([model.state_dict() for model in models], shares)
     torch.save(pack(models[0].config, mean), out)

@@ -33,6 +33,8 @@ from .trainer.views import PLAIN
 log = logging.getLogger(__name__)
 
 BASELINE = "ft"
+#: The one method that learns from a judge of pairs.
+PAIRS = "margin_mse"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Grid:
     """Programs of unseen tasks to judge by."""
     training_units: int = 0
     """How many units to learn from: whole clone classes and others, half and half. 0 takes all of them."""
+    assistants: Mapping[str, str] = field(default_factory=dict)
+    """A method's label → `student/method`, the cell between its students and the teacher (Mirzadeh et al. 2020)."""
     timed: int = 256
     """Programs that are encoded to take the time."""
 
@@ -100,6 +104,7 @@ def read_grid(path: Path) -> Grid:
     methods = {name: tuple(words) for name, words in raw["methods"].items()}
     for words in methods.values():
         parse_methods(words)
+    _check_assistants(path, raw.get("assistants", {}), methods, raw["students"])
     if raw.get("teacher_view", "same") not in TEACHER_VIEWS:
         raise UsageError(f"{path}: teacher_view is {raw['teacher_view']!r}; choose from {', '.join(TEACHER_VIEWS)}.")
     if not methods or not raw["students"] or not raw["seeds"]:
@@ -107,12 +112,27 @@ def read_grid(path: Path) -> Grid:
     return Grid(**{**raw, "students": tuple(raw["students"]), "seeds": tuple(raw["seeds"]), "methods": methods})
 
 
+def _check_assistants(
+    path: Path, assistants: Mapping[str, str], methods: Mapping[str, Any], students: Sequence[str]
+) -> None:
+    for label, between in assistants.items():
+        student, _, method = between.partition("/")
+        if label not in methods or student not in students or method not in methods or method in assistants:
+            raise UsageError(
+                f"{path}: assistant {label} = {between!r}; a method of the grid, and the student/method of a cell of"
+                " it that learns from the teacher itself, are wanted."
+            )
+
+
 def cells(grid: Grid) -> Iterator[Cell]:
-    """All cells, seed by seed, so that a study that is cut short has whole rows first."""
+    """All cells, seed by seed, so that a study that is cut short has whole rows first; with an assistant last."""
     for seed in grid.seeds:
-        for student in grid.students:
-            for method in grid.methods:
-                yield Cell(student, method, seed)
+        for assisted in (False, True):
+            for student in grid.students:
+                for method in grid.methods:
+                    between = grid.assistants.get(method, "")
+                    if bool(between) == assisted and between.partition("/")[0] != student:
+                        yield Cell(student, method, seed)
 
 
 def cell_recipe(grid: Grid, cell: Cell) -> Recipe:
@@ -133,10 +153,20 @@ def cell_recipe(grid: Grid, cell: Cell) -> Recipe:
     return dataclasses.replace(recipe, stages=stages, distill=distill)
 
 
-def run_study(grid: Grid, data: Path, teacher: Path, out: Path) -> dict[str, Any]:
-    """Effect: every cell that is not there yet, `teacher.json` and `baselines.json`. Returns all results found."""
+def run_study(
+    grid: Grid, data: Path, teacher: Path, out: Path, *, pair_teacher: Path | None = None
+) -> dict[str, Any]:
+    """Effect: every cell that is not there yet, `teacher.json` and `baselines.json`. Returns all results found.
+
+    `UsageError` if a method needs a `pair_teacher` and there is none, or an assistant that is not trained yet.
+    """
     out.mkdir(parents=True, exist_ok=True)
     todo = list(cells(grid))
+    judged = [label for label, words in grid.methods.items() if _of_pairs(words)]
+    if judged and pair_teacher is None:
+        raise UsageError(
+            f"method {', '.join(judged)} needs --pair-teacher FILE, a cross-encoder; or leave it out with --methods."
+        )
     data = _training_data(data, out / "data", grid.training_units)
     identity = _digest(run_weights(teacher).read_bytes(), (data / "train.npz").read_bytes())
     teacher_result = _kept(out / "teacher.json", [identity, grid.programs, grid.timed])
@@ -149,15 +179,25 @@ def run_study(grid: Grid, data: Path, teacher: Path, out: Path) -> dict[str, Any
         _keep(out / "baselines.json", pool, lexical_baselines(data, grid.programs, budget))
     for number, cell in enumerate(todo, 1):
         recipe = cell_recipe(grid, cell)
-        key = [identity, json.loads(json.dumps(dataclasses.asdict(recipe), default=dict)), grid.programs]
+        words = grid.methods[cell.method]
+        between = _assistant(grid, cell, out)
+        key = [identity, recipe_key(recipe), grid.programs]
+        key += [_digest(path.read_bytes()) for path in (between, pair_teacher if _of_pairs(words) else None) if path]
         folder = out / cell.folder
         if _kept(folder / "cell.json", key) is not None:
             log.info("%d of %d: %s is there", number, len(todo), cell.folder)
             continue
         log.info("%d of %d: %s", number, len(todo), cell.folder)
         folder = _fresh_folder(folder, key)
-        given = Materials(data=data, teachers=(teacher,), validation_limit=grid.programs, tables=out)
-        best = run_recipe(recipe, folder, given if grid.methods[cell.method] != (BASELINE,) else _alone(given))
+        needed = {name for name, _ in parse_methods(words)} - {BASELINE, PAIRS}
+        given = Materials(
+            data=data,
+            teachers=(between or teacher,) if needed else (),
+            pair_teacher=pair_teacher if _of_pairs(words) else None,
+            validation_limit=grid.programs,
+            tables=out,
+        )
+        best = run_recipe(recipe, folder, given)
         _keep(folder / "cell.json", key, measure(load_encoder(best), data, grid))
     return gather(out)
 
@@ -176,9 +216,31 @@ def _training_data(data: Path, folder: Path, units: int) -> Path:
     return folder
 
 
-def _alone(materials: Materials) -> Materials:
-    """Fine-tuning has no teacher to wait for."""
-    return dataclasses.replace(materials, teachers=())
+def recipe_key(recipe: Recipe) -> Any:
+    """What of a recipe decides a run. Fields that came later count only where they are set: results stay valid."""
+    told = json.loads(json.dumps(dataclasses.asdict(recipe), default=dict))
+    for stage in told["stages"]:
+        for name in ("average", "self_taught"):
+            if not stage["train"][name]:
+                del stage["train"][name]
+    return told
+
+
+def _of_pairs(words: Sequence[str]) -> bool:
+    return any(name == PAIRS for name, _ in parse_methods(words))
+
+
+def _assistant(grid: Grid, cell: Cell, out: Path) -> Path | None:
+    """The weights of the cell that a cell learns from instead of the teacher; None if it learns from that."""
+    if cell.method not in grid.assistants:
+        return None
+    between = out / grid.assistants[cell.method] / f"seed{cell.seed}"
+    if not (between / "cell.json").exists():
+        raise UsageError(
+            f"{cell.folder} learns from {between.relative_to(out)}, which is not done yet; run the study with that"
+            " student and method first."
+        )
+    return between / "best.pt"
 
 
 def measure(model: Encoder, data: Path, grid: Grid) -> dict[str, Any]:

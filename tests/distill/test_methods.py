@@ -6,18 +6,21 @@ import math
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from polyclone_distill.trainer import methods
+from polyclone_distill.trainer import methods, tables
 from polyclone_distill.trainer.batches import Sampler
 from polyclone_distill.trainer.cross_encoder import CrossConfig, CrossEncoder
 from polyclone_distill.trainer.errors import TrainerError
 from polyclone_distill.trainer.losses import Ratio, block_info_nce, info_nce
+from polyclone_distill.trainer.model import Encoder
 from polyclone_distill.trainer.objective import ContrastiveObjective
-from polyclone_distill.trainer.reading import look_up
 from polyclone_distill.trainer.settings import METHODS, BatchConfig, DistillConfig, TrainConfig, parse_methods
-from polyclone_distill.trainer.tables import teacher_table
+from polyclone_distill.trainer.shards import Shard
+from polyclone_distill.trainer.tables import Table, teacher_table
 from polyclone_distill.trainer.teaching import layer_pairs
 from polyclone_distill.trainer.views import PLAIN
 from support.training import TOKENS, synthetic_shard, tiny_encoder, view_vocabulary
@@ -413,16 +416,16 @@ def test_a_table_holds_what_the_teacher_makes_of_plain_units(tmp_path: Path) -> 
     shard, teacher = synthetic_shard(), tiny_encoder(1).eval()
     table = teacher_table(teacher, shard, view_vocabulary(), 60, tmp_path)
     (kept,) = tmp_path.iterdir()
-    assert [len(part) for part in table] == [len(shard)] * 2
+    assert len(table.dense) == len(table.lexical) == len(shard)
     again = teacher_table(teacher, shard, view_vocabulary(), 60, tmp_path)
-    assert all(torch.equal(a, b) for a, b in zip(table, again, strict=True))
+    assert torch.equal(table.dense, again.dense) and torch.equal(table.lexical, again.lexical)
     assert [*tmp_path.iterdir()] == [kept]
     teacher_table(tiny_encoder(2), shard, view_vocabulary(), 60, tmp_path)
     teacher_table(teacher, shard, view_vocabulary(), 50, tmp_path)
     assert len([*tmp_path.iterdir()]) == 3
     plain = BatchConfig(pairs=6, budget=60, policy=PLAIN)
     batch = Sampler(shard, view_vocabulary(), plain, 1).batch(0)
-    looked = look_up(teacher, table, batch)
+    looked = table.look_up(teacher, batch)
     # Some views of single functions are not plain.
     rows = batch.labels >= 0
     read = teacher(batch.input_ids, batch.attention_mask, batch.word_ids, batch.word_weights)
@@ -430,13 +433,43 @@ def test_a_table_holds_what_the_teacher_makes_of_plain_units(tmp_path: Path) -> 
     assert looked.known.all()
 
 
+def test_a_table_grows_by_what_is_asked_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard, teacher = synthetic_shard(), tiny_encoder(1).eval()
+    whole = teacher_table(teacher, shard, view_vocabulary(), 60, tmp_path / "whole")
+    monkeypatch.setattr(tables, "CHUNK", 3)
+    asked: list[list[int]] = []
+    real = tables.encode_units
+
+    def counted(model: Encoder, shard: Shard, units: np.ndarray, *rest: Any) -> Any:
+        asked.append(units.tolist())
+        if len(asked) == 2:
+            raise KeyboardInterrupt  # As if killed while it reads the second chunk.
+        return real(model, shard, units, *rest)
+
+    monkeypatch.setattr(tables, "encode_units", counted)
+    units = np.array([9, 1, 5, 5, 3, 7])
+    with pytest.raises(KeyboardInterrupt):
+        teacher_table(teacher, shard, view_vocabulary(), 60, tmp_path, units)
+    part = teacher_table(teacher, shard, view_vocabulary(), 60, tmp_path, units)
+    assert asked == [[1, 3, 5], [7, 9], [7, 9]]
+    assert np.flatnonzero(part.place.numpy() >= 0).tolist() == [1, 3, 5, 7, 9]
+    grown = teacher_table(teacher, shard, view_vocabulary(), 60, tmp_path, np.array([0, 9]))
+    assert asked[3:] == [[0]]
+    for table in (part, grown):
+        for unit in np.flatnonzero(table.place.numpy() >= 0).tolist():
+            row = table.dense[table.place[unit]].float()
+            torch.testing.assert_close(row, whole.dense[unit].float(), atol=2e-2, rtol=0)  # Other batches, bfloat16.
+    batch = Sampler(shard, view_vocabulary(), BatchConfig(pairs=6, budget=60), 1).batch(0)
+    assert grown.look_up(teacher, batch).known.tolist() == [u in (0, 1, 3, 5, 7, 9) for u in batch.units.tolist()]
+
+
 def test_mutants_are_unknown_to_such_a_teacher() -> None:
     shard, teacher = synthetic_shard(), tiny_encoder(1)
-    table = torch.randn(len(shard), 32), torch.randn(len(shard), 16)
+    table = Table(torch.randn(len(shard), 32), torch.randn(len(shard), 16), torch.arange(len(shard)))
     config = BatchConfig(pairs=5, budget=60, classes=1.0, mutants=1.0)
     batch = Sampler(shard, view_vocabulary(), config, 1).batch(0)
     assert batch.units.tolist()[10:] == [-1] * 5
-    assert look_up(teacher, table, batch).known.tolist() == [True] * 10 + [False] * 5
+    assert table.look_up(teacher, batch).known.tolist() == [True] * 10 + [False] * 5
     for name, expected in (("kd", 10), ("contrastive", 10), ("similarity", 90), ("rkd_distance", 90)):
         distill = DistillConfig(methods=((name, 1.0),), teacher_view="plain")
         made = ContrastiveObjective(tiny_encoder(), TrainConfig(bf16=False), distill, [teacher], None, [table])

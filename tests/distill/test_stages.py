@@ -313,6 +313,44 @@ def test_a_killed_stage_goes_on_as_if_nothing_had_been(
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+def test_a_stage_learns_from_what_it_began_with_and_is_averaged_with_it(data: Path, tmp_path: Path) -> None:
+    raw = {
+        "start": "tables",
+        "train": COMMON,
+        "batches": {"pairs": 5, "budget": 40},
+        "distill": {"methods": ["ft", "kd"], "teacher_view": "plain"},
+        "stages": [
+            {"name": "labels", "steps": 4},
+            {"name": "taught", "steps": 4, "self_taught": True, "average": 0.25},
+        ],
+    }
+    encoder = {"architecture": "modernbert", "width": 16, "heads": 2, "feed_forward": 16}
+    made = dataclasses.replace(parse_recipe(raw, "made", {}), encoder=encoder)
+    best = run_recipe(made, tmp_path, Materials(data=data, validation_limit=12))
+    labels, taught = (curve(tmp_path / folder)[4] for folder in ("1-labels", "2-taught"))
+    assert "kd" not in labels and taught["kd"] > 0 and taught["kd_count"] > 0
+    start, end, mean = (
+        load_encoder(path).state_dict()
+        for path in (tmp_path / "1-labels" / "best.pt", tmp_path / "2-taught" / "best.pt", best)
+    )
+    for name, value in mean.items():
+        torch.testing.assert_close(value, 0.25 * start[name] + 0.75 * end[name], atol=1e-3, rtol=1e-3)
+    assert best.read_bytes() == (tmp_path / "2-taught" / "averaged.pt").read_bytes()
+    told = json.loads((tmp_path / "2-taught" / "averaged.json").read_text("utf-8"))
+    assert told["share_of_start"] == 0.25 and 0 < told["plain_combined"] <= 1
+    # The teacher has read what the stage draws, and a second call does nothing again.
+    (table,) = (tmp_path / "2-taught").glob("table-*.npz")
+    files = (table, tmp_path / "2-taught" / "averaged.pt", tmp_path / "2-taught" / "steps.jsonl")
+    before = [path.stat().st_mtime_ns for path in files]
+    run_recipe(made, tmp_path, Materials(data=data, validation_limit=12))
+    assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_a_share_of_the_start_that_is_no_share() -> None:
+    with pytest.raises(TrainerError, match=r"average is 1\.0; it must be at least 0 and less than 1"):
+        parse_recipe({"train": {"average": 1.0}}, "made", {})
+
+
 def test_a_kill_between_checkpoint_and_mining(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, given = recipe("classes"), Materials(data=data, validation_limit=12)
     run_recipe(made, tmp_path / "whole", given)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from polyclone.errors import PolycloneError, UsageError
 from polyclone_distill import default_bundle, study
 from polyclone_distill.cli import main
 from polyclone_distill.default_bundle import DefaultPlan, Step, make_default
-from polyclone_distill.study import Cell, Grid, cell_recipe, cells, read_grid, run_study
+from polyclone_distill.study import Cell, Grid, cell_recipe, cells, read_grid, recipe_key, run_study
 from polyclone_distill.study_baselines import lexical_baselines
 from polyclone_distill.study_report import interval, markdown, plot, summarise
+from polyclone_distill.trainer.cross_encoder import CrossConfig, CrossEncoder, save_cross_encoder
+from polyclone_distill.trainer.run import load_encoder
 from polyclone_distill.trainer.settings import default_recipe
 from polyclone_distill.trainer.shards import Shard
 from polyclone_distill.trainer.subset import choose_units, take_units
@@ -90,6 +94,8 @@ def test_a_grid_is_walked_seed_by_seed(tmp_path: Path) -> None:
         (GRID.replace('"ft", "kd:2"', '"ft", "magic"'), "unknown method 'magic'"),
         (GRID.replace("[1, 2]", "[]"), "at least one student, one method and one seed"),
         ("students = ", "is not valid TOML"),
+        (GRID + '[assistants]\nkd = "conv-9m/ft"', "assistant kd = 'conv-9m/ft'; a method of the grid"),
+        (GRID + '[assistants]\nkd = "conv-1.5m/kd"', "that learns from the teacher itself"),
     ],
 )
 def test_a_wrong_grid_is_told(text: str, message: str, tmp_path: Path) -> None:
@@ -129,6 +135,39 @@ def test_a_study_from_end_to_end(
     monkeypatch.setattr(study, "run_recipe", None)
     monkeypatch.setattr(study, "measure", None)
     assert main(command) == 0
+
+
+def test_an_assistant_stands_between_teacher_and_student(data: Path, tmp_path: Path) -> None:
+    text = GRID.replace("[train]", 'thin = ["ft", "kd:2"]\n[assistants]\nthin = "conv-1.5m/kd"\n[train]')
+    grid = read_grid(grid_file(tmp_path, text)).narrowed([], [], [1])
+    assert [cell.folder for cell in cells(grid)][-2:] == ["conv-1.5m/kd/seed1", "static-1.5m/thin/seed1"]
+    teacher, out = data / "start.pt", tmp_path / "out"
+    with pytest.raises(UsageError, match=r"learns from conv-1\.5m/kd/seed1, which is not done yet"):
+        run_study(grid.narrowed([], ["thin"], []), data, teacher, out)
+    run_study(grid, data, teacher, out)
+    digests = json.loads((out / "static-1.5m/thin/seed1/run.json").read_text("utf-8"))["digests"]
+    assistant = out / "conv-1.5m/kd/seed1/best.pt"
+    assert hashlib.sha256(assistant.read_bytes()).hexdigest() in digests.values()
+
+
+def test_margins_are_those_of_a_judge_of_pairs(data: Path, tmp_path: Path) -> None:
+    text = GRID.replace('kd = ["ft", "kd:2"]', 'margins = ["ft", "margin_mse"]')
+    grid = read_grid(grid_file(tmp_path, text)).narrowed(["static-1.5m"], ["margins"], [1])
+    teacher, out, judge = data / "start.pt", tmp_path / "out", tmp_path / "judge.pt"
+    with pytest.raises(UsageError, match=r"method margins needs --pair-teacher FILE"):
+        run_study(grid, data, teacher, out)
+    sizes = load_encoder(teacher).config
+    config = CrossConfig(vocabulary=sizes.vocabulary, layers=1, width=16, heads=2, feed_forward=16)
+    save_cross_encoder(CrossEncoder(config), judge, {})
+    run_study(grid, data, teacher, out, pair_teacher=judge)
+    row = json.loads((out / "static-1.5m/margins/seed1/steps.jsonl").read_text("utf-8").splitlines()[-1])
+    assert row["margin_mse"] > 0 and row["margin_mse_count"] > 0
+
+
+def test_fields_that_came_later_leave_old_results_valid() -> None:
+    old = recipe_key(default_recipe({}))
+    assert not {"average", "self_taught"} & set(old["stages"][0]["train"])
+    assert recipe_key(default_recipe({"average": 0.5}))["stages"][0]["train"]["average"] == 0.5
 
 
 def test_a_cell_of_other_settings_is_done_anew(data: Path, tmp_path: Path) -> None:
@@ -275,19 +314,12 @@ def test_what_stops_the_default_is_told(tmp_path: Path) -> None:
 def test_the_default_stops_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the first export, which fails once: what was done before is not done again."""
     tasks = write_rows(tmp_path / "tasks.parquet", exercises())
-    command = [
-        "train",
-        "default",
-        "--tasks",
-        str(tasks),
-        "--out",
-        str(tmp_path / "out"),
-        "--layers",
-        "1",
-        "--jobs",
-        "1",
-    ]
-    command += ["--steps", "1", "--pairs", "3", "--budget", "32", "--no-bf16", "--validation-limit", "10"]
+    shipped = (CONFIGS / "compact.toml").read_text("utf-8")
+    recipe = tmp_path / "compact.toml"
+    recipe.write_text(re.sub(r"(?m)^(layers|steps) = .*", r"\1 = 1", shipped), "utf-8")
+    command = ["train", "default", "--config", str(recipe), "--tasks", str(tasks), "--out", str(tmp_path / "out")]
+    command += ["--layers", "1", "--jobs", "1"]
+    command += ["--pairs", "3", "--budget", "32", "--no-bf16", "--validation-limit", "10"]
     asked: list[list[str]] = []
 
     def failing(arguments: list[str]) -> None:
@@ -297,6 +329,11 @@ def test_the_default_stops_and_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(default_bundle, "export", failing)
     assert main(command) == 2
     (encoder,) = (tmp_path / "out").glob("encoder-*/best.pt")
+    assert sorted(path.name for path in encoder.parent.iterdir() if path.is_dir()) == [
+        "1-labels",
+        "2-renamed",
+        "3-longer",
+    ]
     before = encoder.stat().st_mtime_ns
     assert main(command) == 2
     assert encoder.stat().st_mtime_ns == before

@@ -14,6 +14,7 @@ def add_parser(parts: Commands) -> None:
     parser.add_argument("--grid", type=Path, required=True, metavar="TOML", help="as configs/studies/kd.toml is one")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="what `prepare` wrote")
     parser.add_argument("--teacher", type=Path, required=True, metavar="RUN")
+    parser.add_argument("--pair-teacher", type=Path, metavar="FILE", help="a cross-encoder, for margin_mse")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--students", nargs="+", default=[], metavar="NAME", help="only these of the grid")
     parser.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these of the grid")
@@ -26,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     from ..study_report import markdown, plot, summarise
 
     grid = read_grid(options.grid).narrowed(options.students, options.methods, options.seeds)
-    results = run_study(grid, options.data, options.teacher, options.out)
+    results = run_study(grid, options.data, options.teacher, options.out, pair_teacher=options.pair_teacher)
     summary = summarise(results)
     text = json.dumps({**summary, "cells": results["cells"]}, indent=1)
     # JSON has no NaN; what is unknown is null.

@@ -9,8 +9,8 @@ from pathlib import Path
 from ..trainer.options import add_options, changes_of, recipe_of
 from . import Commands
 
-#: What the bundle of the package was made with; see docs/experiments.md.
-RECIPE = "minilm-24m"
+#: What the encoder of the package was made with; see docs/experiments.md.
+RECIPE = "compact"
 
 
 def add_parser(parts: Commands) -> None:

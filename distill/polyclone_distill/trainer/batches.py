@@ -118,6 +118,12 @@ class Sampler:
         lone = [row._replace(label=MUTANT - i) if row.label == MUTANT else row for i, row in enumerate(lone)]
         return collate_rows([*rows, *lone])
 
+    def drawn(self, steps: int) -> NDArray[np.int64]:
+        """The units that batches 0…steps−1 show, ascending, but for those that are mined."""
+        seen = [self.batch(step).units.numpy() for step in range(steps)]
+        units = np.unique(np.concatenate(seen))
+        return units[units >= 0]
+
     def _row(self, unit: int, rng: Generator) -> Row:
         return self._of(unit, self._view(unit, self.config.policy, rng))
 

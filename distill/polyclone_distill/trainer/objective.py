@@ -15,8 +15,9 @@ from .errors import TrainerError
 from .losses import Ratio, block_info_nce, info_nce
 from .masking import IGNORED, MaskedBatch
 from .model import Encoder
-from .reading import Outputs, look_up, read
+from .reading import Outputs, read
 from .settings import DistillConfig, TrainConfig
+from .tables import Table
 from .teaching import OF_STATES, TAUGHT, Lesson, map_sizes
 from .vectors import VectorTeacher
 
@@ -86,7 +87,7 @@ class ContrastiveObjective(nn.Module):
         distill: DistillConfig = HARD_LABELS,
         teachers: Sequence[Encoder | VectorTeacher] = (),
         pair_teacher: CrossEncoder | None = None,
-        tables: Sequence[tuple[Tensor, Tensor]] = (),
+        tables: Sequence[Table] = (),
     ) -> None:
         super().__init__()
         self.model, self.config, self.distill = model, config, distill
@@ -138,13 +139,11 @@ class ContrastiveObjective(nn.Module):
             for number, teacher in enumerate(seen)
         ]
 
-    def _seen(
-        self, teacher: Encoder | VectorTeacher, tables: Iterator[tuple[Tensor, Tensor]], batch: Batch
-    ) -> Outputs:
+    def _seen(self, teacher: Encoder | VectorTeacher, tables: Iterator[Table], batch: Batch) -> Outputs:
         if isinstance(teacher, VectorTeacher):
             return teacher.look_up(batch)
         if self._tables:
-            return look_up(teacher, next(tables), batch)
+            return next(tables).look_up(teacher, batch)
         return read(teacher, batch, self.config, states=self._with_states)
 
     def _maps_of(self, number: int) -> dict[str, nn.Module]:

@@ -50,11 +50,3 @@ def read(model: Encoder, batch: Batch, config: TrainConfig, *, states: bool) -> 
     lexical = model.lexical(batch.word_ids, batch.word_weights)
     known = torch.ones_like(batch.labels, dtype=torch.bool)
     return Outputs(dense, model.combine(dense, lexical), lexical, tuple(layer.float() for layer in layers), known)
-
-
-def look_up(teacher: Encoder, table: tuple[Tensor, Tensor], batch: Batch) -> Outputs:
-    """What `teacher` made of the units of a batch when it read them all: `table` is dense (n, w), lexical (n, l)."""
-    known = batch.units >= 0
-    rows = batch.units.clamp(min=0).to(table[0].device)
-    dense, lexical = (part[rows].to(batch.labels.device).float() for part in table)
-    return Outputs(dense, teacher.combine(dense, lexical), lexical, (), known)

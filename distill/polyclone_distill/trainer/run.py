@@ -32,12 +32,12 @@ from .masking import MaskedSampler
 from .mining import mine
 from .model import Encoder
 from .mutation import Mutations
-from .objective import ContrastiveObjective, MaskedObjective
+from .objective import HARD_LABELS, ContrastiveObjective, MaskedObjective
 from .options import add_options, changes_of, recipe_of
 from .settings import BatchConfig, DistillConfig, Recipe, Stage, TrainConfig
 from .shards import Shard
-from .starting import load_encoder, pack, start_student
-from .tables import teacher_table
+from .starting import load_encoder, mean_state, pack, start_student
+from .tables import Table, teacher_table
 from .validation import validate, validate_masked
 from .vectors import SUFFIX, VectorTeacher, load_vectors
 from .views import Vocabulary
@@ -101,14 +101,15 @@ def train_encoder(
 def run_recipe(recipe: Recipe, out: Path, materials: Materials) -> Path:
     """Effect: all stages, one after the other, each resumed where it was left. Returns the path of the best weights.
 
-    A single stage has `out` to itself; of several each has `out/<number>-<name>`, starts with the best weights of the
-    one before, and `out/best.pt` is a copy of the last one's. Teachers look on where the labels are contrastive.
+    A single stage that is not averaged has `out` to itself; of others each has `out/<number>-<name>`, starts with the
+    weights that the one before ended with, and `out/best.pt` is a copy of the last one's. Teachers look on where the
+    labels are contrastive.
     """
     _check(materials.data)
     weights = materials.weights
     best = out / "best.pt"
     for number, stage in enumerate(recipe.stages, 1):
-        folder = out if len(recipe.stages) == 1 else out / f"{number}-{stage.name}"
+        folder = out if _alone(recipe) else out / f"{number}-{stage.name}"
         if len(recipe.stages) > 1:
             log.info("stage %d of %d: %s", number, len(recipe.stages), stage.name)
         given = dataclasses.replace(materials, weights=weights, show=_of_stage(materials.show, number))
@@ -117,6 +118,10 @@ def run_recipe(recipe: Recipe, out: Path, materials: Materials) -> Path:
     if best != out / "best.pt" and not (materials.devices and materials.devices.rank):
         shutil.copyfile(best, out / "best.pt")
     return out / "best.pt"
+
+
+def _alone(recipe: Recipe) -> bool:
+    return len(recipe.stages) == 1 and not recipe.stages[0].train.average
 
 
 def _of_stage(
@@ -129,7 +134,9 @@ def _of_stage(
 
 
 def run_stage(recipe: Recipe, stage: Stage, out: Path, materials: Materials) -> Path:
-    """Effect: one stage in the folder `out`, which gets `run.json` besides what a `Run` writes."""
+    """Effect: one stage in the folder `out`, which gets `run.json` besides what a `Run` writes, and `averaged.pt`
+    where the stage is averaged with its start. Returns the weights it ends with.
+    """
     data, devices, train = materials.data, materials.devices or OneDevice(), stage.train
     out.mkdir(parents=True, exist_ok=True)
     vocabulary = load_vocabulary(data)
@@ -141,15 +148,40 @@ def run_stage(recipe: Recipe, stage: Stage, out: Path, materials: Materials) -> 
             "run `prepare --vocabulary` with the vocabulary that the weights were trained with."
         )
     torch.manual_seed(train.seed + 1000 * devices.rank)
-    objective, sampler = _parts(recipe.distill, stage, model, shard, vocabulary, materials, devices, out)
+    teachers = [_teacher(path, shard, devices) for path in materials.teachers]
+    if train.self_taught:
+        teachers.append(_start(recipe, materials, train.seed).to(devices.device))
+    distill = _distill_of(recipe, teachers, materials)
+    objective, sampler = _parts(distill, stage, model, teachers, shard, vocabulary, materials, devices, out)
     run = Run(objective, train, out, devices)
     resumed = run.resume()
     if not devices.rank:
         record = {**_manifest(recipe, stage, model, materials), "units": len(shard), "device": str(devices.device)}
         (out / "run.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     log.info("%s at step %d of %d", "resumed" if resumed else "started", run.step, train.steps)
-    run.train(sampler, _hooks(stage, model, shard, unseen, vocabulary, sampler, materials))
-    return out / "best.pt"
+    before = run.step
+    hooks = _hooks(stage, model, shard, unseen, vocabulary, sampler, materials)
+    run.train(sampler, hooks)
+    best, averaged = out / "best.pt", out / "averaged.pt"
+    if not train.average:
+        return best
+    if not devices.rank and (run.step > before or not averaged.exists()):
+        _average(_start(recipe, materials, train.seed), best, train.average, averaged, hooks, devices)
+    return averaged
+
+
+def _average(start: Encoder, best: Path, share: float, out: Path, hooks: Hooks, devices: Devices) -> None:
+    """Effect: writes the mean of a stage's start and its best weights to `out`, and what it is worth to the log."""
+    mean = load_encoder(best)
+    mean.load_state_dict(mean_state([start.state_dict(), mean.state_dict()], [share, 1.0 - share]))
+    if hooks.evaluate:
+        metrics = hooks.evaluate(mean.to(devices.device))
+        log.info("averaged with its start: %s", {name: round(value, 4) for name, value in metrics.items()})
+        record = {"share_of_start": share, **metrics}
+        out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    partial = out.with_suffix(".partial")
+    torch.save(pack(mean.config, mean.state_dict()), partial)
+    partial.replace(out)
 
 
 def _start(recipe: Recipe, materials: Materials, seed: int) -> Encoder:
@@ -174,6 +206,7 @@ def _parts(
     distill: DistillConfig,
     stage: Stage,
     model: Encoder,
+    teachers: Sequence[Encoder | VectorTeacher],
     shard: Shard,
     vocabulary: Vocabulary,
     materials: Materials,
@@ -182,19 +215,26 @@ def _parts(
 ) -> tuple[ContrastiveObjective | MaskedObjective, Sampler | MaskedSampler]:
     """Objective and sampler of a stage."""
     if stage.train.objective == "masked":
-        sampler = MaskedSampler(shard, vocabulary, stage.batches, stage.train, rank=devices.rank)
-        return MaskedObjective(model, stage.train), sampler
-    teachers = [_teacher(path, shard, devices) for path in materials.teachers]
+        masked = MaskedSampler(shard, vocabulary, stage.batches, stage.train, rank=devices.rank)
+        return MaskedObjective(model, stage.train), masked
+    sampler = Sampler(shard, vocabulary, stage.batches, stage.train.seed, rank=devices.rank)
     judge: CrossEncoder | None = None
     if materials.pair_teacher is not None:
         judge = load_cross_encoder(materials.pair_teacher)[0].to(devices.device)
-    tables: list[tuple[Tensor, Tensor]] = []
-    if distill.teacher_view == "plain":
+    tables: list[Table] = []
+    encoders = [teacher for teacher in teachers if isinstance(teacher, Encoder)]
+    if distill.teacher_view == "plain" and encoders:
+        # Runs that share a folder of tables draw nearly all units between them; one alone reads what it draws.
+        units = sampler.drawn(stage.train.steps) if materials.tables is None else None
         kept = materials.tables or out
-        encoders = [teacher for teacher in teachers if isinstance(teacher, Encoder)]
-        tables = [teacher_table(t, shard, vocabulary, stage.batches.budget, kept) for t in encoders]
-    objective = ContrastiveObjective(model, stage.train, distill, teachers, judge, tables)
-    return objective, Sampler(shard, vocabulary, stage.batches, stage.train.seed, rank=devices.rank)
+        tables = [teacher_table(t, shard, vocabulary, stage.batches.budget, kept, units) for t in encoders]
+    return ContrastiveObjective(model, stage.train, distill, teachers, judge, tables), sampler
+
+
+def _distill_of(recipe: Recipe, teachers: Sequence[Encoder | VectorTeacher], materials: Materials) -> DistillConfig:
+    """The methods of a stage: hard labels alone where other stages have a teacher and this one has none."""
+    taught_elsewhere = any(stage.train.self_taught for stage in recipe.stages)
+    return HARD_LABELS if taught_elsewhere and not teachers and not materials.pair_teacher else recipe.distill
 
 
 def _teacher(path: Path, shard: Shard, devices: Devices) -> Encoder | VectorTeacher:

@@ -94,6 +94,11 @@ class TrainConfig:
     bf16: bool = True
     length_groups: int = 4
     seed: int = 1
+    average: float = 0.0
+    """Share that the weights a stage starts with have in those it ends with (model soups, Wortsman et al. 2022)."""
+    self_taught: bool = False
+    """Whether the weights that a stage starts with are its teacher (born-again networks, Furlanello et al. 2018),
+    beside any others. Stages without a teacher learn from labels alone."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +247,8 @@ def _stage(values: Mapping[str, Any], stage: str, recipe: str) -> Stage:
         raise TrainerError(f"{recipe}: objective is {train.objective!r}; choose from {', '.join(OBJECTIVES)}.")
     if batches.hard_negatives and not train.mine_every:
         raise TrainerError(f"{recipe}: hard_negatives needs mine_every, the steps between two searches for them.")
+    if not 0.0 <= train.average < 1.0:
+        raise TrainerError(f"{recipe}: average is {train.average}; it must be at least 0 and less than 1.")
     if train.steps < 1 or batches.pairs < 1 or batches.budget < 8:
         raise TrainerError(f"{recipe}: steps and pairs must be at least 1 and budget at least 8 tokens.")
     return Stage(name=stage, train=train, batches=batches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,17 @@ def load_encoder(path: Path) -> Encoder:
         saved["state"]["lexicon.weight"] = noise_rows(saved["lexicon_scale"].float(), model.config.lexical_width)
     model.load_state_dict({name: value.float() for name, value in upgrade_state(saved["state"]).items()})
     return model
+
+
+def mean_state(states: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
+    """Σ wᵢ·θᵢ / Σ wᵢ, weight by weight (model soups, Wortsman et al. 2022); what is no float is that of the first."""
+    whole = sum(shares)
+    return {
+        name: torch.stack([s[name] * (w / whole) for s, w in zip(states, shares, strict=True)]).sum(0)
+        if value.is_floating_point()
+        else value
+        for name, value in states[0].items()
+    }
 
 
 def noise_rows(norms: Tensor, width: int) -> Tensor:
