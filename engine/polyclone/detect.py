@@ -1,7 +1,7 @@
 """Vectors → judged pairs: candidates per target language, rules against hubs, probability, reasons.
 
-A pair is a candidate when each side is the other's nearest in the other's language (mutual nearest neighbours)
-and stands out from the background of both. The pair head judges candidates only.
+A pair is a candidate when each side is the other's nearest in the other's language (mutual nearest neighbours by
+CSLS, see `index.table`) and stands out from the background of both. The pair head judges candidates only.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ from polyclone.values import Extraction, Reason, SourceFile
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 _MAGIC = b"polyclone index\n"
 _DIGEST_BYTES = 32
 _PREFIX, _SUFFIX = "index-", ".bin"

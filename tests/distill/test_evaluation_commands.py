@@ -116,7 +116,8 @@ def test_retrieval_by_command(run: Run, parquet: Path, tmp_path: Path, hashing: 
     assert report["model"]["name"] == "hashing"
     assert report["counts"]["units"] == 15
     found = {(r["view"], r["system"]): r for r in report["results"]}
-    assert set(found) == {(v, s) for v in VIEWS for s in ("tfidf", "bm25", "model", "model+head")}
+    plain = ("tfidf", "bm25", "model")
+    assert set(found) == {(v, s) for v in VIEWS for s in (*plain, *(f"{s}+csls" for s in plain), "model+head")}
     visible = found["visible", "tfidf"]
     assert visible["queries"] == 15
     assert visible["metrics"]["mrr"] == {"value": 1.0, "low": 1.0, "high": 1.0}

@@ -6,10 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
+from polyclone.index import NeighbourTable, quantise
+from polyclone_distill.evaluation import scorers
 from polyclone_distill.evaluation.alerts import combinations, measure_alerts, mutual_best
 from polyclone_distill.evaluation.bootstrap import Bootstrap
 from polyclone_distill.evaluation.ranking import Labels, rank
 from polyclone_distill.evaluation.retrieval import _queries
+from polyclone_distill.evaluation.scorers import CslsScorer, DenseScorer
 
 
 class Matrix:
@@ -181,3 +184,48 @@ def test_no_alert_at_all() -> None:
     figures, rows = measure_alerts(alerts, labels, Bootstrap(1, 10))
     assert not figures["precision"].known
     assert rows == []
+
+
+# --- correction for hubs ---
+
+
+def unit_vectors(count: int, seed: int) -> np.ndarray:
+    drawn = np.random.default_rng(seed).standard_normal((count, 6)).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def test_csls_is_its_definition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorers, "_ROWS", 7)
+    vectors = unit_vectors(40, 1)
+    languages = np.repeat([0, 1, 2], [4, 16, 20])
+    cosine = vectors @ vectors.T
+
+    def crowding(unit: int, language: int) -> float:
+        near = np.sort(cosine[unit, languages == language])[::-1][:10]
+        return float(near.sum()) / 10
+
+    expected = [
+        [2 * cosine[i, j] - crowding(i, languages[j]) - crowding(j, languages[i]) for j in range(40)]
+        for i in range(40)
+    ]
+    scorer = CslsScorer(DenseScorer(vectors), languages)
+    found = np.concatenate([scorer.block(slice(0, 9)), scorer.block(slice(9, 40))])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, found.T, atol=1e-6)
+    left, right = np.array([0, 5, 30]), np.array([8, 1, 2])
+    np.testing.assert_allclose(scorer.pairs(left, right), found[left, right], atol=1e-6)
+
+
+def test_an_evaluation_compares_as_a_scan_does() -> None:
+    codes = quantise(unit_vectors(90, 2))
+    languages = np.repeat([0, 1, 2], [20, 30, 40])
+    classes = np.full(90, -1)
+    labels = Labels(classes=classes, languages=languages, clusters=np.zeros(90, np.int64), names=("a", "b", "c"))
+    alerts = mutual_best(rank(CslsScorer(DenseScorer(codes.to_vectors()), languages), labels)[1], labels)
+    table = NeighbourTable(6)
+    table.insert(codes, [labels.names[i] for i in languages], np.arange(90, dtype=np.uint64))
+    left, right = table.pairs(deviations=0.0, least=10**6)
+    assert set(zip(alerts.left.tolist(), alerts.right.tolist(), strict=True)) == {
+        (min(a, b), max(a, b)) for a, b in zip(left.tolist(), right.tolist(), strict=True)
+    }
+    assert len(left) > 10

@@ -23,6 +23,7 @@ from polyclone.detect import (
 )
 from polyclone.index import Codes, quantise, similarity
 from polyclone.index.codes import codes_of
+from polyclone.index.table import NEAREST
 from polyclone.values import Function, Match, Reason
 from support.fake_model import FakeModel
 from support.results import function
@@ -39,16 +40,24 @@ def by_definition(
     score = np.array([[similarity(codes, i, codes, j) for j in range(n)] for i in range(n)], np.float32).reshape(n, n)
     rows = {name: [i for i in range(n) if languages[i] == name] for name in languages}
 
-    def nearest(i: int, name: str) -> list[int]:
-        return sorted((j for j in rows[name] if j != i), key=lambda j: (-score[i, j], j))
+    def similar(i: int, name: str) -> list[int]:
+        return sorted((j for j in rows[name] if j != i), key=lambda j: (-score[i, j], j))[:NEAREST]
+
+    def crowding(i: int, name: str) -> float:
+        total = 0.0
+        for j in similar(i, name):
+            total += float(score[i, j])
+        return total / NEAREST
+
+    def nearest(i: int, name: str) -> int:
+        return max(similar(i, name), key=lambda j: 2.0 * float(score[i, j]) - crowding(j, languages[i]))
 
     for i in range(n):
         for j in range(i + 1, n):
             if languages[i] == languages[j] and not same_language:
                 continue
             one, other = i, j
-            there, back = nearest(one, languages[other]), nearest(other, languages[one])
-            if other != there[0] or one != back[0]:
+            if other != nearest(one, languages[other]) or one != nearest(other, languages[one]):
                 continue
             value = score[one, other]
             excess = [1.0]

@@ -15,6 +15,7 @@ from polyclone.index.codes import codes_of
 
 LANGUAGES = ("c", "go", "java")
 DIMENSION = 3
+NEAREST = 3
 
 #: Few directions, so that many similarities are equal and the keys have to decide.
 rows = st.tuples(st.sampled_from(LANGUAGES), st.tuples(*[st.sampled_from([-1, 0, 1])] * DIMENSION))
@@ -39,7 +40,7 @@ def key_of(number: int) -> int:
 
 
 def known(table: NeighbourTable) -> dict[tuple[int, str], tuple[Any, ...]]:
-    """(key, other language) → key of the nearest, its similarity, the sums: everything, without the handles."""
+    """(key, other language) → keys of the nearest, their similarities, the sums: everything, without the handles."""
     arrays = table.to_arrays()
     names = [str(name) for name in arrays["languages"]]
     key = {h: k for i in range(len(names)) for h, k in zip(arrays[f"{i}.handles"], arrays[f"{i}.keys"], strict=True)}
@@ -50,7 +51,7 @@ def known(table: NeighbourTable) -> dict[tuple[int, str], tuple[Any, ...]]:
                 continue
             columns = zip(*(arrays[f"{i}.{j}.{part}"].tolist() for part in range(4)), strict=True)
             for mine, (best, *rest) in zip(arrays[f"{i}.keys"].tolist(), columns, strict=True):
-                found[mine, other] = (int(key[best]) if best >= 0 else None, *rest)
+                found[mine, other] = ([int(key[handle]) if handle >= 0 else None for handle in best], *rest)
     return found
 
 
@@ -68,8 +69,10 @@ def by_definition(
             near = {j: similarity(every, i, every, j) for j in there}
             whole = [int(np.rint(value * np.float32(2**16))) for value in near.values()]
             others = sorted((j for j in there if j != i), key=lambda j: (-near[j], key_of(numbers[j])))
-            best = (key_of(numbers[others[0]]), float(near[others[0]])) if others else (None, -np.inf)
-            found[key_of(number), other] = (*best, sum(whole), sum(value * value for value in whole))
+            nearest: list[Any] = [(key_of(numbers[j]), float(near[j])) for j in others[:NEAREST]]
+            nearest += [(None, -np.inf)] * (NEAREST - len(nearest))
+            keys, similarities = ([pair[side] for pair in nearest] for side in (0, 1))
+            found[key_of(number), other] = (keys, similarities, sum(whole), sum(value * value for value in whole))
     return found
 
 
@@ -79,6 +82,7 @@ def test_any_history_leads_to_the_definition(history: list[tuple[str, Any]], row
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK_ROWS", rows_)
         patch.setattr(module, "_BLOCK_COLUMNS", columns)
+        patch.setattr(module, "NEAREST", NEAREST)
         table = NeighbourTable(DIMENSION)
         held: dict[int, tuple[str, tuple[int, ...]]] = {}
         handle: dict[int, int] = {}
@@ -101,6 +105,10 @@ def test_any_history_leads_to_the_definition(history: list[tuple[str, Any]], row
             else:
                 table = NeighbourTable.from_arrays(table.to_arrays())
             assert known(table) == by_definition(held, table.within)
+            # What is remembered of pairs is what a new table would find.
+            fresh = NeighbourTable.from_arrays(table.to_arrays())
+            for left, right in zip(*(t.pairs(deviations=0.0, least=3) for t in (table, fresh)), strict=True):
+                assert left.tolist() == right.tolist()
             assert len(table) == len(held)
 
 
@@ -124,22 +132,58 @@ def test_the_sums_give_the_mean_and_the_deviation_of_all_similarities() -> None:
 
 
 @pytest.mark.parametrize("within", [False, True])
-def test_pairs_are_each_others_nearest(within: bool) -> None:
+def test_pairs_are_each_others_nearest_for_how_crowded_they_are(within: bool) -> None:
     table, vectors, languages = grown(90, 2, within=within)
     left, right = table.pairs(deviations=0.0, least=10**6)
-    score = np.array([[similarity(vectors, i, vectors, j) for j in range(90)] for i in range(90)])
+    score = np.array([[similarity(vectors, i, vectors, j) for j in range(90)] for i in range(90)]).astype(np.float64)
     np.fill_diagonal(score, -2)
-    expected = set()
-    for i in range(90):
-        for j in range(i + 1, 90):
-            if languages[i] == languages[j] and not within:
-                continue
-            there = [k for k in range(90) if languages[k] == languages[j]]
-            here = [k for k in range(90) if languages[k] == languages[i]]
-            if score[i, there].max() == score[i, j] == score[j, here].max():
-                expected.add(frozenset((i, j)))
+
+    def nearest(i: int, language: str) -> int:
+        """By the definition of CSLS, over all of the language."""
+        there = [k for k in range(90) if languages[k] == language and k != i]
+        back = {k: [j for j in range(90) if languages[j] == languages[i] and j != k] for k in there}
+        crowded = {k: np.sort(score[k, back[k]])[-10:].mean() for k in there}
+        own = np.sort(score[i, there])[-10:].mean()
+        return max(there, key=lambda k: 2 * score[i, k] - own - crowded[k])
+
+    expected = {
+        frozenset((i, j))
+        for i in range(90)
+        for j in range(i + 1, 90)
+        if (within or languages[i] != languages[j])
+        and nearest(i, languages[j]) == j
+        and nearest(j, languages[i]) == i
+    }
     assert {frozenset(pair) for pair in zip(left.tolist(), right.tolist(), strict=True)} == expected
-    assert len(left) == len(expected)
+    assert len(left) == len(expected) > 20
+
+    def most_similar(i: int, language: str) -> float:
+        return float(max(score[i, k] for k in range(90) if languages[k] == language))
+
+    by_similarity = {
+        frozenset((i, j))
+        for i in range(90)
+        for j in range(i + 1, 90)
+        if (within or languages[i] != languages[j])
+        and score[i, j] == most_similar(i, languages[j]) == most_similar(j, languages[i])
+    }
+    assert expected != by_similarity  # The correction does something.
+
+
+def test_a_hub_does_not_take_the_place_of_a_counterpart() -> None:
+    """Ten functions and their counterparts, and one that is nearer to each of the ten than its counterpart is."""
+    bodies, details = np.eye(20, dtype=np.float32)[:10], np.eye(20, dtype=np.float32)[10:]
+    hub = bodies.sum(axis=0) / np.sqrt(np.float32(10))
+    mine, theirs = bodies + hub, np.concatenate([bodies + 0.75 * details, [hub]])
+    codes = quantise(np.concatenate([mine, theirs]).astype(np.float32))
+    table = NeighbourTable(20)
+    table.insert(codes, ["c"] * 10 + ["go"] * 11, np.arange(21, dtype=np.uint64))
+    by_similarity = table.to_arrays()["0.1.0"][:, 0]
+    left, right = table.pairs(deviations=0.0, least=10**6)
+    assert np.count_nonzero(by_similarity == 20) > 2  # The hub is the most similar one of several,
+    assert set(zip(left.tolist(), right.tolist(), strict=True)) == {
+        (i, i + 10) for i in range(10)
+    }  # and of none here.
 
 
 def test_handles_are_never_used_again() -> None:

@@ -21,13 +21,13 @@ from .metrics import Floats, Ints, query_metrics
 from .model import Model
 from .pool import Pool
 from .ranking import Labels, Ranks, rank
-from .scorers import Bm25Scorer, DenseScorer, Scorer, TfidfScorer
+from .scorers import Bm25Scorer, CslsScorer, DenseScorer, Scorer, TfidfScorer
 from .views import apply_view, check_views
 
 log = logging.getLogger(__name__)
 
 BASELINES: Mapping[str, Callable[[object], Scorer]] = {"tfidf": TfidfScorer, "bm25": Bm25Scorer}
-MODEL, HEAD = "model", "model+head"
+MODEL, CSLS, HEAD = "model", "model+csls", "model+head"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,10 @@ def evaluate_pool(
     resamples: int = 1000,
     seed: int = 1,
 ) -> list[SystemResult]:
-    """Model (if there is one), TF-IDF and BM25 in every view. `UsageError` if nothing is relevant to anything."""
+    """Model (if there is one), TF-IDF and BM25 in every view, each with and without correction for hubs.
+
+    `UsageError` if nothing is relevant to anything.
+    """
     labels = pool.labels()
     if not len(_queries(labels)):
         raise UsageError(
@@ -81,13 +84,18 @@ def evaluate_pool(
         counts = count_words(texts)
         reference: dict[str, Floats] | None = None
         for system, make in BASELINES.items():
-            result, columns, _ = _measure(view, system, make(counts), labels, bootstrap, reference)
+            scorer = make(counts)
+            result, columns, _ = _measure(view, system, scorer, labels, bootstrap, reference)
             reference = reference or columns
-            results.append(result)
+            scaled = CslsScorer(scorer, labels.languages)
+            results += [result, _measure(view, f"{system}+csls", scaled, labels, bootstrap, reference)[0]]
             log.info("%s, %s: done", view, system)
         if model is not None:
             scorer = DenseScorer(model.encode_normalised(texts))
-            result, _, alerts = _measure(view, MODEL, scorer, labels, bootstrap, reference)
+            results.append(_measure(view, MODEL, scorer, labels, bootstrap, reference)[0])
+            # A scan compares so, and has the head judge what is mutually best then.
+            scaled = CslsScorer(scorer, labels.languages)
+            result, _, alerts = _measure(view, CSLS, scaled, labels, bootstrap, reference)
             results += [result, _judge(view, model, texts, alerts, labels, bootstrap)]
             log.info("%s, %s: done", view, MODEL)
     return results
@@ -140,7 +148,7 @@ def _judge(
     labels: Labels,
     bootstrap: Bootstrap,
 ) -> SystemResult:
-    """The alerts of the model, ordered by the calibrated probability of its pair head instead of the cosine."""
+    """The alerts of the model with CSLS, ordered by the calibrated probability of its pair head."""
     left = [texts[i] for i in alerts.left.tolist()]
     right = [texts[i] for i in alerts.right.tolist()]
     probabilities = model.pair_probability_normalised(left, right)

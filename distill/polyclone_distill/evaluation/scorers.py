@@ -6,11 +6,13 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from polyclone.index.table import NEAREST
 
 from .baselines import bm25, tfidf
 
 Scores = NDArray[np.float32]
 Rows = NDArray[np.int64]
+_ROWS = 512
 
 
 class Scorer(Protocol):
@@ -101,6 +103,49 @@ class Bm25Scorer:
         there = _row_products(self._queries[left], self._documents[right])
         back = _row_products(self._documents[left], self._queries[right])
         return np.asarray(0.5 * (there + back) * self._scale[left] * self._scale[right], dtype=np.float32)
+
+
+class CslsScorer:
+    """Another scorer's symmetric scores, corrected for hubs as a scan corrects them.
+
+    Cross-domain similarity local scaling (Conneau et al. 2018, eq. 3): 2·s(q, d) − r(q) − r(d), where r is the mean
+    of a unit's ten best scores in the other's language. Where a language has fewer units, those that lack count as 0.
+
+    `languages` int64 (n,), ascending.
+    """
+
+    def __init__(self, inner: Scorer, languages: NDArray[np.int64]) -> None:
+        self._inner, self._languages = inner, languages
+        present, starts = np.unique(languages, return_index=True)
+        bounds = [*starts.tolist(), len(languages)]
+        # By language and unit: how crowded the unit is by units of that language.
+        self._crowding = np.zeros((int(present.max(initial=-1)) + 1, inner.size), dtype=np.float32)
+        for first in range(0, inner.size, _ROWS):
+            rows = slice(first, min(first + _ROWS, inner.size))
+            scores = inner.symmetric(rows, inner.block(rows))
+            for language, start, end in zip(present.tolist(), bounds, bounds[1:], strict=False):
+                count = min(NEAREST, end - start)
+                best = np.partition(scores[:, start:end], end - start - count, axis=1)[:, end - start - count :]
+                self._crowding[language, rows] = best.sum(axis=1) / NEAREST
+
+    @property
+    def size(self) -> int:
+        return self._inner.size
+
+    def block(self, rows: slice) -> Scores:
+        scores = self._inner.symmetric(rows, self._inner.block(rows))
+        return np.asarray(
+            2.0 * scores - self._crowding[self._languages[rows]] - self._crowding[:, rows].T[:, self._languages],
+            dtype=np.float32,
+        )
+
+    def symmetric(self, rows: slice, block: Scores) -> Scores:
+        return block
+
+    def pairs(self, left: Rows, right: Rows) -> Scores:
+        crowding, languages = self._crowding, self._languages
+        both = crowding[languages[left], right] + crowding[languages[right], left]
+        return np.asarray(2.0 * self._inner.pairs(left, right) - both, dtype=np.float32)
 
 
 def _product(rows: Any, columns: Any) -> Scores:

@@ -1,14 +1,18 @@
 """Who is nearest to whom, across languages: kept exact while vectors come and go, at n·d a change.
 
-For each vector and each other language the table holds the nearest vector of that language and two integer
+For each vector and each other language the table holds the nearest vectors of that language and two integer
 sums: of its similarities to all vectors of that language, and of their squares. Integers, so that what is
 added can be taken away again without a trace. A table that grew and shrank equals one that was just made.
+
+Some vectors are near to everybody (hubs), and a counterpart often comes second to one. So vectors are compared
+by cross-domain similarity local scaling (CSLS; Conneau et al. 2018, eq. 3): twice their similarity less how
+crowded either of them is, that is, less its mean similarity to its nearest ones of the other's language.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,6 +24,9 @@ from polyclone.index.exact import dots, parts
 
 _UNIT = 2.0**16
 """Similarities are summed in multiples of 2⁻¹⁶: 2²⁰ squares of them stay below 2⁵³, where float64 is exact."""
+NEAREST = 10
+"""So many nearest ones of each other language are known of a vector, as in the paper. Where a language has fewer,
+those that lack count as similarity 0: one of few is not crowded."""
 _BLOCK_ROWS = 256
 _BLOCK_COLUMNS = 2048
 _NOBODY = -1
@@ -30,12 +37,12 @@ T = TypeVar("T", bound=np.generic)
 
 @dataclass(slots=True, eq=False)
 class Column:
-    """What the rows of one language know of another language. Arrays of one length, the rows' own."""
+    """What the rows of one language know of another language. Arrays of n rows, the language's own."""
 
-    best: NDArray[np.int64]
-    """Handle of the nearest; -1 where the other language has nobody."""
+    best: NDArray[np.int32]
+    """(n, k) handles of the nearest, the nearest first, ties by key; -1 where the other language has no more."""
     similarity: NDArray[np.float32]
-    """… and how near it is; -inf where there is nobody."""
+    """(n, k), how near they are; -inf where there is nobody."""
     total: NDArray[np.int64]
     """Sum of the similarities to all of the other language, in units of 2⁻¹⁶."""
     squares: NDArray[np.int64]
@@ -44,8 +51,8 @@ class Column:
     @classmethod
     def empty(cls, length: int) -> Column:
         return cls(
-            np.full(length, _NOBODY, np.int64),
-            np.full(length, -np.inf, np.float32),
+            np.full((length, NEAREST), _NOBODY, np.int32),
+            np.full((length, NEAREST), -np.inf, np.float32),
             np.zeros(length, np.int64),
             np.zeros(length, np.int64),
         )
@@ -53,6 +60,14 @@ class Column:
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         return (self.best, self.similarity, self.total, self.squares)
+
+    def crowding(self, count: int) -> NDArray[np.float64]:
+        """(count,): the mean similarity of the first rows to their nearest ones. Added up in one fixed order."""
+        total = np.zeros(count)
+        for rank in range(NEAREST):
+            near = self.similarity[:count, rank]
+            total += np.where(near > -np.inf, near, 0.0)
+        return total / NEAREST
 
     def resized(self, length: int) -> Column:
         made = Column.empty(length)
@@ -93,6 +108,8 @@ class NeighbourTable:
         self._row = np.zeros(64, np.int64)
         self._key = np.zeros(64, np.uint64)
         self._language: dict[int, str] = {}
+        # Mutual pairs of two languages, as long as neither changes.
+        self._found: dict[tuple[str, str, float, int], tuple[Handles, Handles]] = {}
 
     def __len__(self) -> int:
         return len(self._language)
@@ -128,6 +145,7 @@ class NeighbourTable:
         positions: defaultdict[str, list[int]] = defaultdict(list)
         for position, language in enumerate(languages):
             positions[language].append(position)
+        self._forget(positions)
         for language in sorted(positions):
             rows = positions[language]
             for start in range(0, len(rows), _BLOCK_ROWS):
@@ -136,10 +154,11 @@ class NeighbourTable:
         return handles
 
     def remove(self, handles: Sequence[int]) -> None:
-        """Forget vectors. Rows that lose their nearest one search again, all in one go."""
+        """Forget vectors. Rows that lose one of their nearest search again, all in one go."""
         by_language: defaultdict[str, list[int]] = defaultdict(list)
         for handle in handles:
             by_language[self._language.pop(handle)].append(handle)
+        self._forget(by_language)
         for language, gone in by_language.items():
             for start in range(0, len(gone), _BLOCK_ROWS):
                 self._subtract(language, gone[start : start + _BLOCK_ROWS])
@@ -155,12 +174,17 @@ class NeighbourTable:
         if within == self._within:
             return
         self._within = within
+        self._found.clear()
         for name, shelf in self._shelves.items():
             shelf.columns.pop(name, None)
             if within:
                 shelf.columns[name] = Column.empty(len(shelf.handles))
                 for start in range(0, shelf.count, _BLOCK_ROWS):
                     self._compare_within(name, start, min(start + _BLOCK_ROWS, shelf.count))
+
+    def _forget(self, languages: Iterable[str]) -> None:
+        changed = set(languages)
+        self._found = {key: pairs for key, pairs in self._found.items() if changed.isdisjoint(key[:2])}
 
     def _append(self, language: str, codes: Codes, handles: Handles) -> None:
         shelf = self._shelf(language)
@@ -229,10 +253,10 @@ class NeighbourTable:
         self._row[shelf.handles[first:stop]] = np.arange(first, stop)
 
     def _search_again(self, name: str, language: str, gone: Handles) -> None:
-        """Find the nearest of `language` anew for those rows of `name` whose nearest one is gone."""
+        """Find the nearest of `language` anew for those rows of `name` that one of them is gone of."""
         shelf, there = self._shelves[name], self._shelves[language]
         column = shelf.columns[language]
-        orphans = np.flatnonzero(np.isin(column.best[: shelf.count], gone))
+        orphans = np.flatnonzero(np.isin(column.best[: shelf.count], gone).any(axis=1))
         column.best[orphans], column.similarity[orphans] = _NOBODY, -np.inf
         for start in range(0, len(orphans), _BLOCK_ROWS):
             rows = orphans[start : start + _BLOCK_ROWS]
@@ -245,20 +269,20 @@ class NeighbourTable:
     def _offer(
         self, column: Column, rows: slice | NDArray[np.intp], scores: NDArray[np.float32], handles: Handles
     ) -> None:
-        """Let `rows` know of vectors: `scores` (rows, vectors) is how similar they are."""
-        if not scores.shape[1]:
+        """Let `rows` know of vectors: `scores` (rows, vectors) is how similar they are, -inf for nobody."""
+        asking, chosen = _newcomers(scores, column.similarity[rows])
+        if not len(asking):
             return
-        keys = self._key[handles]
-        chosen = scores.argmax(axis=1)
-        top = scores[np.arange(len(scores)), chosen]
-        for row in np.flatnonzero(np.count_nonzero(scores == top[:, None], axis=1) > 1).tolist():
-            ties = np.flatnonzero(scores[row] == top[row])
-            chosen[row] = ties[np.argmin(keys[ties])]
-        best, similarity = column.best[rows], column.similarity[rows]
-        tied = (top == similarity) & (best != _NOBODY)
-        better = (top > similarity) | (tied & (keys[chosen] < self._key[best]))
-        best[better], similarity[better] = handles[chosen[better]], top[better]
-        column.best[rows], column.similarity[rows] = best, similarity
+        touched, owners = np.unique(asking, return_inverse=True)
+        places = np.arange(rows.start, rows.stop)[touched] if isinstance(rows, slice) else rows[touched]
+        names = np.concatenate([column.best[places].ravel(), handles[chosen]])
+        values = np.concatenate([column.similarity[places].ravel(), scores[asking, chosen]])
+        owners = np.concatenate([np.repeat(np.arange(len(touched)), NEAREST), owners])
+        keys = np.where(names == _NOBODY, np.iinfo(np.uint64).max, self._key[names])
+        order = np.lexsort((keys, -values, owners))
+        first = np.searchsorted(owners[order], np.arange(len(touched)))
+        top = order[first[:, None] + np.arange(NEAREST)]
+        column.best[places], column.similarity[places] = names[top], values[top]
 
     def _scores(self, queries: Codes, shelf: Shelf, stop: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """(columns, similarities (queries, columns)) of the first `stop` rows of a shelf, block by block."""
@@ -293,15 +317,19 @@ class NeighbourTable:
     def pairs(self, *, deviations: float, least: int) -> tuple[Handles, Handles]:
         """All pairs (a, b), int64 (p,) each, that are each other's nearest and stand out from the background.
 
-        To stand out: where a language has `least` vectors or more, to be at least `deviations` standard
-        deviations above the mean of the other side's similarities to all of it.
+        Nearest by CSLS, of the `NEAREST` that are most similar; of equals the more similar one, then the lower key.
+        To stand out: where a language has `least` vectors or more, to be at least `deviations` standard deviations
+        above the mean of the other side's similarities to all of it.
         """
         left: list[Handles] = []
         right: list[Handles] = []
         names = self.languages
         for position, one in enumerate(names):
             for other in names[position if self._within else position + 1 :]:
-                a, b = self._mutual(one, other, deviations, least)
+                key = (one, other, deviations, least)
+                if key not in self._found:
+                    self._found[key] = self._mutual(one, other, deviations, least)
+                a, b = self._found[key]
                 left.append(a)
                 right.append(b)
         nothing = [np.zeros(0, np.int64)]
@@ -310,18 +338,35 @@ class NeighbourTable:
     def _mutual(self, one: str, other: str, deviations: float, least: int) -> tuple[Handles, Handles]:
         here, there = self._shelves[one], self._shelves[other]
         forward, backward = here.columns[other], there.columns[one]
-        rows = np.flatnonzero(forward.best[: here.count] != _NOBODY)
-        nearest = self._row[forward.best[rows]]
-        kept = backward.best[nearest] == here.handles[rows]
+        nearest, similarity = self._nearest(here, forward, backward.crowding(there.count))
+        back, _ = self._nearest(there, backward, forward.crowding(here.count))
+        rows = np.flatnonzero(nearest != _NOBODY)
+        kept = back[nearest[rows]] == rows
         if one == other:
-            kept &= rows < nearest
-        rows, nearest = rows[kept], nearest[kept]
-        similarity = forward.similarity[rows].astype(np.float64)
+            kept &= rows < nearest[rows]
+        rows = rows[kept]
+        nearest, similarity = nearest[rows], similarity[rows]
         outstanding = np.ones(len(rows), bool)
         for column, asking, size in ((forward, rows, there.count), (backward, nearest, here.count)):
             if size >= least:
                 outstanding &= similarity >= _limit(column, asking, size, deviations)
         return here.handles[rows[outstanding]], there.handles[nearest[outstanding]]
+
+    def _nearest(
+        self, shelf: Shelf, column: Column, crowding: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Of each row of a shelf, the row of its nearest one by CSLS, -1 for nobody, and how similar that one is.
+
+        `crowding` is that of the other language's rows. The row's own is the same for all and left out.
+        """
+        names = column.best[: shelf.count]
+        rows = np.where(names == _NOBODY, _NOBODY, self._row[names])
+        similarity = column.similarity[: shelf.count].astype(np.float64)
+        if not len(crowding):
+            return rows[:, 0], similarity[:, 0]
+        # What is lacking has similarity -inf, and is never chosen where there is anybody.
+        chosen = (2.0 * similarity - crowding[rows]).argmax(axis=1)[:, None]
+        return np.take_along_axis(rows, chosen, 1)[:, 0], np.take_along_axis(similarity, chosen, 1)[:, 0]
 
     # --- to and from arrays ---
 
@@ -360,9 +405,10 @@ class NeighbourTable:
             columns = {}
             for j, other in enumerate(names):
                 if other != name or made._within:
-                    kinds = (np.int64, np.float32, np.int64, np.int64)
+                    kinds = (np.int32, np.float32, np.int64, np.int64)
                     loaded = [np.array(arrays[f"{i}.{j}.{part}"], kind) for part, kind in enumerate(kinds)]
-                    if any(array.shape != (n,) for array in loaded):
+                    shapes = [array.shape for array in Column.empty(n).arrays]
+                    if any(array.shape != shape for array, shape in zip(loaded, shapes, strict=True)):
                         raise ValueError("a column does not fit its language")
                     columns[other] = Column(*loaded)
             made._shelves[name] = Shelf(n, np.array(codes.values), np.array(codes.scales), handles.copy(), columns)
@@ -376,6 +422,23 @@ def _limit(column: Column, rows: NDArray[np.intp], size: int, deviations: float)
     mean = column.total[rows] / (size * _UNIT)
     square = column.squares[rows] / (size * _UNIT**2)
     return mean + deviations * np.sqrt(np.maximum(square - mean * mean, 0.0))
+
+
+def _newcomers(
+    scores: NDArray[np.float32], similarity: NDArray[np.float32]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions (row, column) in `scores` (n, m) that may belong among the nearest `similarity` (n, k), by row.
+
+    All that do are among them, and few others: a tie with the last one may be decided by its key.
+    """
+    wanted = scores >= similarity[:, -1:]
+    width = scores.shape[1]
+    if width > NEAREST and np.count_nonzero(wanted) > 4 * similarity.size:
+        # At first everybody is a newcomer; there, to select is cheaper than to sort.
+        wanted &= scores >= np.partition(scores, width - NEAREST, axis=1)[:, width - NEAREST, None]
+    rows, columns = np.nonzero(wanted)
+    real = scores[rows, columns] > -np.inf
+    return rows[real], columns[real]
 
 
 def _similarities(a: Codes, b: Codes) -> NDArray[np.float32]:
