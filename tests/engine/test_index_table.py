@@ -49,9 +49,13 @@ def known(table: NeighbourTable) -> dict[tuple[int, str], tuple[Any, ...]]:
         for j, other in enumerate(names):
             if not len(arrays[f"{j}.handles"]) or f"{i}.{j}.0" not in arrays:
                 continue
-            columns = zip(*(arrays[f"{i}.{j}.{part}"].tolist() for part in range(4)), strict=True)
-            for mine, (best, *rest) in zip(arrays[f"{i}.keys"].tolist(), columns, strict=True):
-                found[mine, other] = ([int(key[handle]) if handle >= 0 else None for handle in best], *rest)
+            columns = zip(*(arrays[f"{i}.{j}.{part}"].tolist() for part in range(5)), strict=True)
+            for mine, (best, values, _, *rest) in zip(arrays[f"{i}.keys"].tolist(), columns, strict=True):
+                found[mine, other] = (
+                    [int(key[handle]) if handle >= 0 else None for handle in best[:NEAREST]],
+                    values[:NEAREST],
+                    *rest,
+                )
     return found
 
 
@@ -77,12 +81,15 @@ def by_definition(
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(steps, st.integers(1, 4), st.integers(1, 4))
-def test_any_history_leads_to_the_definition(history: list[tuple[str, Any]], rows_: int, columns: int) -> None:
+@given(steps, st.integers(1, 4), st.integers(1, 4), st.integers(0, 2))
+def test_any_history_leads_to_the_definition(
+    history: list[tuple[str, Any]], rows_: int, columns: int, spare: int
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK_ROWS", rows_)
         patch.setattr(module, "_BLOCK_COLUMNS", columns)
         patch.setattr(module, "NEAREST", NEAREST)
+        patch.setattr(module, "_HELD", NEAREST + spare)
         table = NeighbourTable(DIMENSION)
         held: dict[int, tuple[str, tuple[int, ...]]] = {}
         handle: dict[int, int] = {}
@@ -125,8 +132,8 @@ def test_the_sums_give_the_mean_and_the_deviation_of_all_similarities() -> None:
     arrays = table.to_arrays()
     mine, theirs = (np.array([language == name for language in languages]) for name in ("c", "go"))
     scores = vectors.to_vectors()[mine].astype(np.float64) @ vectors.to_vectors()[theirs].T.astype(np.float64)
-    mean = arrays["0.1.2"] / 2**16 / 100
-    deviation = np.sqrt(arrays["0.1.3"] / 2**32 / 100 - mean**2)
+    mean = arrays["0.1.3"] / 2**16 / 100
+    deviation = np.sqrt(arrays["0.1.4"] / 2**32 / 100 - mean**2)
     np.testing.assert_allclose(mean, scores.mean(axis=1), atol=2e-6)
     np.testing.assert_allclose(deviation, scores.std(axis=1), atol=2e-6)
 

@@ -27,6 +27,8 @@ _UNIT = 2.0**16
 NEAREST = 10
 """So many nearest ones of each other language are known of a vector, as in the paper. Where a language has fewer,
 those that lack count as similarity 0: one of few is not crowded."""
+_HELD = NEAREST + 6
+"""So many are kept, so that a few may go before a row has to search again."""
 _BLOCK_ROWS = 256
 _BLOCK_COLUMNS = 2048
 _NOBODY = -1
@@ -40,9 +42,11 @@ class Column:
     """What the rows of one language know of another language. Arrays of n rows, the language's own."""
 
     best: NDArray[np.int32]
-    """(n, k) handles of the nearest, the nearest first, ties by key; -1 where the other language has no more."""
+    """(n, k) handles of the nearest, the nearest first, ties by key; -1 where no more are known of."""
     similarity: NDArray[np.float32]
     """(n, k), how near they are; -inf where there is nobody."""
+    short: NDArray[np.bool_]
+    """Whether there may be more than the row knows of: some went, nobody took their place. The first ten stand."""
     total: NDArray[np.int64]
     """Sum of the similarities to all of the other language, in units of 2⁻¹⁶."""
     squares: NDArray[np.int64]
@@ -51,15 +55,16 @@ class Column:
     @classmethod
     def empty(cls, length: int) -> Column:
         return cls(
-            np.full((length, NEAREST), _NOBODY, np.int32),
-            np.full((length, NEAREST), -np.inf, np.float32),
+            np.full((length, _HELD), _NOBODY, np.int32),
+            np.full((length, _HELD), -np.inf, np.float32),
+            np.zeros(length, np.bool_),
             np.zeros(length, np.int64),
             np.zeros(length, np.int64),
         )
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        return (self.best, self.similarity, self.total, self.squares)
+        return (self.best, self.similarity, self.short, self.total, self.squares)
 
     def crowding(self, count: int) -> NDArray[np.float64]:
         """(count,): the mean similarity of the first rows to their nearest ones. Added up in one fixed order."""
@@ -68,6 +73,26 @@ class Column:
             near = self.similarity[:count, rank]
             total += np.where(near > -np.inf, near, 0.0)
         return total / NEAREST
+
+    def reset(self, rows: slice | NDArray[np.intp]) -> None:
+        """Know of nobody."""
+        self.best[rows], self.similarity[rows], self.short[rows] = _NOBODY, -np.inf, False
+
+    def without(self, count: int, gone: Handles) -> NDArray[np.intp]:
+        """Forget some handles. Returns those of the first rows that have to search again."""
+        hits = np.isin(self.best[:count], gone)
+        rows = np.flatnonzero(hits.any(axis=1))
+        if not len(rows):
+            return rows
+        hits = hits[rows]
+        best, similarity = self.best[rows], self.similarity[rows]
+        self.short[rows] |= best[:, -1] != _NOBODY
+        order = np.argsort(hits, axis=1, kind="stable")
+        best[hits], similarity[hits] = _NOBODY, -np.inf
+        self.best[rows] = np.take_along_axis(best, order, 1)
+        self.similarity[rows] = np.take_along_axis(similarity, order, 1)
+        wanting: NDArray[np.intp] = rows[self.short[rows] & (self.best[rows, NEAREST - 1] == _NOBODY)]
+        return wanting
 
     def resized(self, length: int) -> Column:
         made = Column.empty(length)
@@ -154,7 +179,7 @@ class NeighbourTable:
         return handles
 
     def remove(self, handles: Sequence[int]) -> None:
-        """Forget vectors. Rows that lose one of their nearest search again, all in one go."""
+        """Forget vectors. Rows that lost too many of their nearest search again, all in one go."""
         by_language: defaultdict[str, list[int]] = defaultdict(list)
         for handle in handles:
             by_language[self._language.pop(handle)].append(handle)
@@ -165,9 +190,7 @@ class NeighbourTable:
         for language, gone in by_language.items():
             self._drop(language, gone)
         for language, gone in by_language.items():
-            for name, shelf in self._shelves.items():
-                if shelf.count and (name != language or self._within):
-                    self._search_again(name, language, np.array(gone, np.int64))
+            self._search_again(language, np.array(gone, np.int64))
 
     def set_within(self, within: bool) -> None:
         """Begin or cease to compare within a language. To begin costs a search of each language in itself."""
@@ -193,7 +216,7 @@ class NeighbourTable:
         shelf.values[start:stop], shelf.scales[start:stop] = codes.values, codes.scales
         shelf.handles[start:stop] = handles
         for column in shelf.columns.values():
-            column.best[start:stop], column.similarity[start:stop] = _NOBODY, -np.inf
+            column.reset(slice(start, stop))
             column.total[start:stop] = column.squares[start:stop] = 0
         self._row[handles] = np.arange(start, stop)
         shelf.count = stop
@@ -252,43 +275,69 @@ class NeighbourTable:
         shelf.count = stop
         self._row[shelf.handles[first:stop]] = np.arange(first, stop)
 
-    def _search_again(self, name: str, language: str, gone: Handles) -> None:
-        """Find the nearest of `language` anew for those rows of `name` that one of them is gone of."""
-        shelf, there = self._shelves[name], self._shelves[language]
-        column = shelf.columns[language]
-        orphans = np.flatnonzero(np.isin(column.best[: shelf.count], gone).any(axis=1))
-        column.best[orphans], column.similarity[orphans] = _NOBODY, -np.inf
-        for start in range(0, len(orphans), _BLOCK_ROWS):
-            rows = orphans[start : start + _BLOCK_ROWS]
-            for columns, scores in self._scores(shelf.codes.take(rows), there, there.count):
-                handles = there.handles[columns]
-                if name == language:
+    def _search_again(self, language: str, gone: Handles) -> None:
+        """Find the nearest of `language` anew for those rows that know of too few now that some are gone."""
+        there = self._shelves[language]
+        asking: list[tuple[Shelf, NDArray[np.intp]]] = []
+        for name, shelf in self._shelves.items():
+            if shelf.count and (name != language or self._within):
+                orphans = shelf.columns[language].without(shelf.count, gone)
+                shelf.columns[language].reset(orphans)
+                asking += [(shelf, orphans[i : i + _BLOCK_ROWS]) for i in range(0, len(orphans), _BLOCK_ROWS)]
+        if not asking:
+            return
+        # One pass over the language for all that ask.
+        for columns, block in self._blocks(there, there.count):
+            floats, handles = parts(block), there.handles[columns]
+            for shelf, rows in asking:
+                queries = shelf.codes.take(rows)
+                scores = _scaled(dots(parts(queries), floats), queries, block)
+                if shelf is there:
                     scores[shelf.handles[rows][:, None] == handles[None, :]] = -np.inf
-                self._offer(column, rows, scores, handles)
+                self._offer(shelf.columns[language], rows, scores, handles)
 
     def _offer(
         self, column: Column, rows: slice | NDArray[np.intp], scores: NDArray[np.float32], handles: Handles
     ) -> None:
         """Let `rows` know of vectors: `scores` (rows, vectors) is how similar they are, -inf for nobody."""
         asking, chosen = _newcomers(scores, column.similarity[rows])
+        owners = np.arange(rows.start, rows.stop)[asking] if isinstance(rows, slice) else rows[asking]
+        if column.short[owners].any():
+            kept = self._come_before_last(column, owners, scores[asking, chosen], handles[chosen])
+            asking, chosen = asking[kept], chosen[kept]
         if not len(asking):
             return
         touched, owners = np.unique(asking, return_inverse=True)
         places = np.arange(rows.start, rows.stop)[touched] if isinstance(rows, slice) else rows[touched]
         names = np.concatenate([column.best[places].ravel(), handles[chosen]])
         values = np.concatenate([column.similarity[places].ravel(), scores[asking, chosen]])
-        owners = np.concatenate([np.repeat(np.arange(len(touched)), NEAREST), owners])
+        owners = np.concatenate([np.repeat(np.arange(len(touched)), _HELD), owners])
         keys = np.where(names == _NOBODY, np.iinfo(np.uint64).max, self._key[names])
         order = np.lexsort((keys, -values, owners))
         first = np.searchsorted(owners[order], np.arange(len(touched)))
-        top = order[first[:, None] + np.arange(NEAREST)]
+        top = order[first[:, None] + np.arange(_HELD)]
         column.best[places], column.similarity[places] = names[top], values[top]
+        column.short[places] &= names[top[:, -1]] == _NOBODY
+
+    def _come_before_last(
+        self, column: Column, rows: NDArray[np.intp], scores: NDArray[np.float32], handles: Handles
+    ) -> NDArray[np.bool_]:
+        """(m,): whether vectors come before the last that a short row knows of; behind it others may come first."""
+        last = np.count_nonzero(column.best[rows] != _NOBODY, axis=1) - 1
+        similarity, name = column.similarity[rows, last], column.best[rows, last]
+        before = (scores > similarity) | ((scores == similarity) & (self._key[handles] < self._key[name]))
+        kept: NDArray[np.bool_] = ~column.short[rows] | before
+        return kept
 
     def _scores(self, queries: Codes, shelf: Shelf, stop: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """(columns, similarities (queries, columns)) of the first `stop` rows of a shelf, block by block."""
+        for columns, block in self._blocks(shelf, stop):
+            yield columns, _similarities(queries, block)
+
+    def _blocks(self, shelf: Shelf, stop: int) -> Iterator[tuple[slice, Codes]]:
         for start in range(0, stop, _BLOCK_COLUMNS):
             columns = slice(start, min(start + _BLOCK_COLUMNS, stop))
-            yield columns, _similarities(queries, Codes.view(shelf.values[columns], shelf.scales[columns]))
+            yield columns, Codes.view(shelf.values[columns], shelf.scales[columns])
 
     def _shelf(self, language: str) -> Shelf:
         shelf = self._shelves.get(language)
@@ -359,9 +408,9 @@ class NeighbourTable:
 
         `crowding` is that of the other language's rows. The row's own is the same for all and left out.
         """
-        names = column.best[: shelf.count]
+        names = column.best[: shelf.count, :NEAREST]
         rows = np.where(names == _NOBODY, _NOBODY, self._row[names])
-        similarity = column.similarity[: shelf.count].astype(np.float64)
+        similarity = column.similarity[: shelf.count, :NEAREST].astype(np.float64)
         if not len(crowding):
             return rows[:, 0], similarity[:, 0]
         # What is lacking has similarity -inf, and is never chosen where there is anybody.
@@ -405,8 +454,10 @@ class NeighbourTable:
             columns = {}
             for j, other in enumerate(names):
                 if other != name or made._within:
-                    kinds = (np.int32, np.float32, np.int64, np.int64)
-                    loaded = [np.array(arrays[f"{i}.{j}.{part}"], kind) for part, kind in enumerate(kinds)]
+                    kinds = (np.int32, np.float32, np.bool_, np.int64, np.int64)
+                    loaded: list[NDArray[Any]] = [
+                        np.array(arrays[f"{i}.{j}.{part}"], kind) for part, kind in enumerate(kinds)
+                    ]
                     shapes = [array.shape for array in Column.empty(n).arrays]
                     if any(array.shape != shape for array, shape in zip(loaded, shapes, strict=True)):
                         raise ValueError("a column does not fit its language")
@@ -433,9 +484,9 @@ def _newcomers(
     """
     wanted = scores >= similarity[:, -1:]
     width = scores.shape[1]
-    if width > NEAREST and np.count_nonzero(wanted) > 4 * similarity.size:
+    if width > _HELD and np.count_nonzero(wanted) > 4 * similarity.size:
         # At first everybody is a newcomer; there, to select is cheaper than to sort.
-        wanted &= scores >= np.partition(scores, width - NEAREST, axis=1)[:, width - NEAREST, None]
+        wanted &= scores >= np.partition(scores, width - _HELD, axis=1)[:, width - _HELD, None]
     rows, columns = np.nonzero(wanted)
     real = scores[rows, columns] > -np.inf
     return rows[real], columns[real]
@@ -443,7 +494,10 @@ def _newcomers(
 
 def _similarities(a: Codes, b: Codes) -> NDArray[np.float32]:
     """float32 (len(a), len(b)): `index.similarity` of all pairs."""
-    scores = dots(parts(a), parts(b))
+    return _scaled(dots(parts(a), parts(b)), a, b)
+
+
+def _scaled(scores: NDArray[np.float32], a: Codes, b: Codes) -> NDArray[np.float32]:
     scores *= np.multiply.outer(a.scales, b.scales)
     return scores
 
