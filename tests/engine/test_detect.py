@@ -23,7 +23,7 @@ from polyclone.detect import (
 )
 from polyclone.index import Codes, quantise, similarity
 from polyclone.index.codes import codes_of
-from polyclone.index.table import NEAREST
+from polyclone.index.columns import NEAREST
 from polyclone.values import Function, Match, Reason
 from support.fake_model import FakeModel
 from support.results import function

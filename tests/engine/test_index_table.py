@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polyclone.index import Codes, NeighbourTable, quantise, similarity
+from polyclone.index import columns as columns_module
 from polyclone.index import table as module
 from polyclone.index.codes import codes_of
 
@@ -88,8 +89,9 @@ def test_any_history_leads_to_the_definition(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK_ROWS", rows_)
         patch.setattr(module, "_BLOCK_COLUMNS", columns)
+        patch.setattr(columns_module, "NEAREST", NEAREST)
         patch.setattr(module, "NEAREST", NEAREST)
-        patch.setattr(module, "_HELD", NEAREST + spare)
+        patch.setattr(columns_module, "HELD", NEAREST + spare)
         table = NeighbourTable(DIMENSION)
         held: dict[int, tuple[str, tuple[int, ...]]] = {}
         handle: dict[int, int] = {}

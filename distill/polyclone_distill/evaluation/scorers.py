@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from polyclone.index.table import NEAREST
+from polyclone.index.columns import NEAREST
 
 from .baselines import bm25, tfidf
 

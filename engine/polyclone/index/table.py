@@ -20,85 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyclone.index.codes import Codes
+from polyclone.index.columns import NEAREST, NOBODY, Column, Handles, add
 from polyclone.index.exact import dots, parts
 
-_UNIT = 2.0**16
-"""Similarities are summed in multiples of 2⁻¹⁶: 2²⁰ squares of them stay below 2⁵³, where float64 is exact."""
-NEAREST = 10
-"""So many nearest ones of each other language are known of a vector, as in the paper. Where a language has fewer,
-those that lack count as similarity 0: one of few is not crowded."""
-_HELD = NEAREST + 6
-"""So many are kept, so that a few may go before a row has to search again."""
 _BLOCK_ROWS = 256
 _BLOCK_COLUMNS = 2048
-_NOBODY = -1
 
-Handles = NDArray[np.int64]
 T = TypeVar("T", bound=np.generic)
-
-
-@dataclass(slots=True, eq=False)
-class Column:
-    """What the rows of one language know of another language. Arrays of n rows, the language's own."""
-
-    best: NDArray[np.int32]
-    """(n, k) handles of the nearest, the nearest first, ties by key; -1 where no more are known of."""
-    similarity: NDArray[np.float32]
-    """(n, k), how near they are; -inf where there is nobody."""
-    short: NDArray[np.bool_]
-    """Whether there may be more than the row knows of: some went, nobody took their place. The first ten stand."""
-    total: NDArray[np.int64]
-    """Sum of the similarities to all of the other language, in units of 2⁻¹⁶."""
-    squares: NDArray[np.int64]
-    """Sum of their squares, in units of 2⁻³²."""
-
-    @classmethod
-    def empty(cls, length: int) -> Column:
-        return cls(
-            np.full((length, _HELD), _NOBODY, np.int32),
-            np.full((length, _HELD), -np.inf, np.float32),
-            np.zeros(length, np.bool_),
-            np.zeros(length, np.int64),
-            np.zeros(length, np.int64),
-        )
-
-    @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
-        return (self.best, self.similarity, self.short, self.total, self.squares)
-
-    def crowding(self, count: int) -> NDArray[np.float64]:
-        """(count,): the mean similarity of the first rows to their nearest ones. Added up in one fixed order."""
-        total = np.zeros(count)
-        for rank in range(NEAREST):
-            near = self.similarity[:count, rank]
-            total += np.where(near > -np.inf, near, 0.0)
-        return total / NEAREST
-
-    def reset(self, rows: slice | NDArray[np.intp]) -> None:
-        """Know of nobody."""
-        self.best[rows], self.similarity[rows], self.short[rows] = _NOBODY, -np.inf, False
-
-    def without(self, count: int, gone: Handles) -> NDArray[np.intp]:
-        """Forget some handles. Returns those of the first rows that have to search again."""
-        hits = np.isin(self.best[:count], gone)
-        rows = np.flatnonzero(hits.any(axis=1))
-        if not len(rows):
-            return rows
-        hits = hits[rows]
-        best, similarity = self.best[rows], self.similarity[rows]
-        self.short[rows] |= best[:, -1] != _NOBODY
-        order = np.argsort(hits, axis=1, kind="stable")
-        best[hits], similarity[hits] = _NOBODY, -np.inf
-        self.best[rows] = np.take_along_axis(best, order, 1)
-        self.similarity[rows] = np.take_along_axis(similarity, order, 1)
-        wanting: NDArray[np.intp] = rows[self.short[rows] & (self.best[rows, NEAREST - 1] == _NOBODY)]
-        return wanting
-
-    def resized(self, length: int) -> Column:
-        made = Column.empty(length)
-        for old, new in zip(self.arrays, made.arrays, strict=True):
-            new[: min(length, len(old))] = old[:length]
-        return made
 
 
 @dataclass(slots=True, eq=False)
@@ -232,9 +160,9 @@ class NeighbourTable:
         mine, theirs = here.columns[other], there.columns[language]
         rows = slice(start, stop)
         for columns, scores in self._scores(here.codes.take(rows), there, there.count):
-            _add(mine, rows, theirs, columns, scores, 1)
-            self._offer(mine, rows, scores, there.handles[columns])
-            self._offer(theirs, columns, scores.T, here.handles[rows])
+            add(mine, rows, theirs, columns, scores, 1)
+            mine.offer(rows, scores, there.handles[columns], self._key)
+            theirs.offer(columns, scores.T, here.handles[rows], self._key)
 
     def _compare_within(self, language: str, start: int, stop: int) -> None:
         """The same for rows and those before them in their own shelf, and for the rows among themselves."""
@@ -243,13 +171,13 @@ class NeighbourTable:
         rows = slice(start, stop)
         queries = shelf.codes.take(rows)
         for columns, scores in self._scores(queries, shelf, start):
-            _add(column, rows, column, columns, scores, 1)
-            self._offer(column, rows, scores, shelf.handles[columns])
-            self._offer(column, columns, scores.T, shelf.handles[rows])
+            add(column, rows, column, columns, scores, 1)
+            column.offer(rows, scores, shelf.handles[columns], self._key)
+            column.offer(columns, scores.T, shelf.handles[rows], self._key)
         scores = _similarities(queries, queries)
-        _add(column, rows, None, rows, scores, 1)
+        add(column, rows, None, rows, scores, 1)
         np.fill_diagonal(scores, -np.inf)
-        self._offer(column, rows, scores, shelf.handles[rows])
+        column.offer(rows, scores, shelf.handles[rows], self._key)
 
     def _subtract(self, language: str, gone: list[int]) -> None:
         """Take what some rows of a language added to the sums of all others away again."""
@@ -259,7 +187,7 @@ class NeighbourTable:
         for other, there in self._shelves.items():
             if other != language or self._within:
                 for columns, scores in self._scores(queries, there, there.count):
-                    _add(None, slice(0), there.columns[language], columns, scores, -1)
+                    add(None, slice(0), there.columns[language], columns, scores, -1)
 
     def _drop(self, language: str, gone: list[int]) -> None:
         """Close the gaps of removed rows: those that stay keep their order."""
@@ -294,40 +222,7 @@ class NeighbourTable:
                 scores = _scaled(dots(parts(queries), floats), queries, block)
                 if shelf is there:
                     scores[shelf.handles[rows][:, None] == handles[None, :]] = -np.inf
-                self._offer(shelf.columns[language], rows, scores, handles)
-
-    def _offer(
-        self, column: Column, rows: slice | NDArray[np.intp], scores: NDArray[np.float32], handles: Handles
-    ) -> None:
-        """Let `rows` know of vectors: `scores` (rows, vectors) is how similar they are, -inf for nobody."""
-        asking, chosen = _newcomers(scores, column.similarity[rows])
-        owners = np.arange(rows.start, rows.stop)[asking] if isinstance(rows, slice) else rows[asking]
-        if column.short[owners].any():
-            kept = self._come_before_last(column, owners, scores[asking, chosen], handles[chosen])
-            asking, chosen = asking[kept], chosen[kept]
-        if not len(asking):
-            return
-        touched, owners = np.unique(asking, return_inverse=True)
-        places = np.arange(rows.start, rows.stop)[touched] if isinstance(rows, slice) else rows[touched]
-        names = np.concatenate([column.best[places].ravel(), handles[chosen]])
-        values = np.concatenate([column.similarity[places].ravel(), scores[asking, chosen]])
-        owners = np.concatenate([np.repeat(np.arange(len(touched)), _HELD), owners])
-        keys = np.where(names == _NOBODY, np.iinfo(np.uint64).max, self._key[names])
-        order = np.lexsort((keys, -values, owners))
-        first = np.searchsorted(owners[order], np.arange(len(touched)))
-        top = order[first[:, None] + np.arange(_HELD)]
-        column.best[places], column.similarity[places] = names[top], values[top]
-        column.short[places] &= names[top[:, -1]] == _NOBODY
-
-    def _come_before_last(
-        self, column: Column, rows: NDArray[np.intp], scores: NDArray[np.float32], handles: Handles
-    ) -> NDArray[np.bool_]:
-        """(m,): whether vectors come before the last that a short row knows of; behind it others may come first."""
-        last = np.count_nonzero(column.best[rows] != _NOBODY, axis=1) - 1
-        similarity, name = column.similarity[rows, last], column.best[rows, last]
-        before = (scores > similarity) | ((scores == similarity) & (self._key[handles] < self._key[name]))
-        kept: NDArray[np.bool_] = ~column.short[rows] | before
-        return kept
+                shelf.columns[language].offer(rows, scores, handles, self._key)
 
     def _scores(self, queries: Codes, shelf: Shelf, stop: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """(columns, similarities (queries, columns)) of the first `stop` rows of a shelf, block by block."""
@@ -389,7 +284,7 @@ class NeighbourTable:
         forward, backward = here.columns[other], there.columns[one]
         nearest, similarity = self._nearest(here, forward, backward.crowding(there.count))
         back, _ = self._nearest(there, backward, forward.crowding(here.count))
-        rows = np.flatnonzero(nearest != _NOBODY)
+        rows = np.flatnonzero(nearest != NOBODY)
         kept = back[nearest[rows]] == rows
         if one == other:
             kept &= rows < nearest[rows]
@@ -398,7 +293,7 @@ class NeighbourTable:
         outstanding = np.ones(len(rows), bool)
         for column, asking, size in ((forward, rows, there.count), (backward, nearest, here.count)):
             if size >= least:
-                outstanding &= similarity >= _limit(column, asking, size, deviations)
+                outstanding &= similarity >= column.limit(asking, size, deviations)
         return here.handles[rows[outstanding]], there.handles[nearest[outstanding]]
 
     def _nearest(
@@ -409,7 +304,7 @@ class NeighbourTable:
         `crowding` is that of the other language's rows. The row's own is the same for all and left out.
         """
         names = column.best[: shelf.count, :NEAREST]
-        rows = np.where(names == _NOBODY, _NOBODY, self._row[names])
+        rows = np.where(names == NOBODY, NOBODY, self._row[names])
         similarity = column.similarity[: shelf.count, :NEAREST].astype(np.float64)
         if not len(crowding):
             return rows[:, 0], similarity[:, 0]
@@ -469,29 +364,6 @@ class NeighbourTable:
         return made
 
 
-def _limit(column: Column, rows: NDArray[np.intp], size: int, deviations: float) -> NDArray[np.float64]:
-    mean = column.total[rows] / (size * _UNIT)
-    square = column.squares[rows] / (size * _UNIT**2)
-    return mean + deviations * np.sqrt(np.maximum(square - mean * mean, 0.0))
-
-
-def _newcomers(
-    scores: NDArray[np.float32], similarity: NDArray[np.float32]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions (row, column) in `scores` (n, m) that may belong among the nearest `similarity` (n, k), by row.
-
-    All that do are among them, and few others: a tie with the last one may be decided by its key.
-    """
-    wanted = scores >= similarity[:, -1:]
-    width = scores.shape[1]
-    if width > _HELD and np.count_nonzero(wanted) > 4 * similarity.size:
-        # At first everybody is a newcomer; there, to select is cheaper than to sort.
-        wanted &= scores >= np.partition(scores, width - _HELD, axis=1)[:, width - _HELD, None]
-    rows, columns = np.nonzero(wanted)
-    real = scores[rows, columns] > -np.inf
-    return rows[real], columns[real]
-
-
 def _similarities(a: Codes, b: Codes) -> NDArray[np.float32]:
     """float32 (len(a), len(b)): `index.similarity` of all pairs."""
     return _scaled(dots(parts(a), parts(b)), a, b)
@@ -500,23 +372,6 @@ def _similarities(a: Codes, b: Codes) -> NDArray[np.float32]:
 def _scaled(scores: NDArray[np.float32], a: Codes, b: Codes) -> NDArray[np.float32]:
     scores *= np.multiply.outer(a.scales, b.scales)
     return scores
-
-
-def _add(
-    mine: Column | None,
-    rows: slice,
-    theirs: Column | None,
-    columns: slice,
-    scores: NDArray[np.float32],
-    sign: int,
-) -> None:
-    """Add similarities to the sums of the rows, of the columns, or of both."""
-    whole = np.rint(scores * np.float32(_UNIT)).astype(np.float64)
-    squared = whole * whole
-    for column, where, axis in ((mine, rows, 1), (theirs, columns, 0)):
-        if column is not None:
-            column.total[where] += sign * whole.sum(axis=axis).astype(np.int64)
-            column.squares[where] += sign * squared.sum(axis=axis).astype(np.int64)
 
 
 def _grown(array: NDArray[T], length: int) -> NDArray[T]:
