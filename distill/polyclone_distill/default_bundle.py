@@ -178,3 +178,8 @@ def _judge(bundle: Path, data: Path, head: Path, draws: int) -> None:
     from .judge import JudgeConfig, train_pair_head
 
     train_pair_head(bundle, data, head, JudgeConfig(draws=draws))
+    if not json.loads(head.with_suffix(".json").read_text("utf-8"))["calibration"]["precisions"]:
+        raise PolycloneError(
+            f"The pair head in {head} found no threshold of any use, and a bundle needs one: give more exercises,"
+            " train the encoder longer, or raise --draws. What was made before it is kept."
+        )

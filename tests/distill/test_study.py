@@ -273,6 +273,15 @@ def test_without_matplotlib_it_says_what_to_install(
 # --- the default bundle ---
 
 
+def test_a_head_without_a_threshold_ends_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def useless(bundle: Path, data: Path, out: Path, config: object) -> None:
+        out.with_suffix(".json").write_text('{"calibration": {"precisions": []}}', "utf-8")
+
+    monkeypatch.setattr("polyclone_distill.judge.train_pair_head", useless)
+    with pytest.raises(PolycloneError, match=r"no threshold of any use.*give more exercises.*raise --draws"):
+        default_bundle._judge(tmp_path, tmp_path, tmp_path / "head.pt", 4)
+
+
 def test_a_step_is_done_once_for_the_same_things(tmp_path: Path) -> None:
     plan = DefaultPlan(tasks=(), repositories=(), out=tmp_path, recipe=default_recipe({}))
     done: list[str] = []
