@@ -148,9 +148,7 @@ def run_stage(recipe: Recipe, stage: Stage, out: Path, materials: Materials) -> 
             "run `prepare --vocabulary` with the vocabulary that the weights were trained with."
         )
     torch.manual_seed(train.seed + 1000 * devices.rank)
-    teachers = [_teacher(path, shard, devices) for path in materials.teachers]
-    if train.self_taught:
-        teachers.append(_start(recipe, materials, train.seed).to(devices.device))
+    teachers = _teachers(recipe, stage, materials, shard, devices)
     distill = _distill_of(recipe, teachers, materials)
     objective, sampler = _parts(distill, stage, model, teachers, shard, vocabulary, materials, devices, out)
     run = Run(objective, train, out, devices)
@@ -235,6 +233,18 @@ def _distill_of(recipe: Recipe, teachers: Sequence[Encoder | VectorTeacher], mat
     """The methods of a stage: hard labels alone where other stages have a teacher and this one has none."""
     taught_elsewhere = any(stage.train.self_taught for stage in recipe.stages)
     return HARD_LABELS if taught_elsewhere and not teachers and not materials.pair_teacher else recipe.distill
+
+
+def _teachers(
+    recipe: Recipe, stage: Stage, materials: Materials, shard: Shard, devices: Devices
+) -> list[Encoder | VectorTeacher]:
+    """Those of a stage: none where tokens are hidden, for there is nothing to ask them."""
+    if stage.train.objective == "masked":
+        return []
+    teachers = [_teacher(path, shard, devices) for path in materials.teachers]
+    if stage.train.self_taught:
+        teachers.append(_start(recipe, materials, stage.train.seed).to(devices.device))
+    return teachers
 
 
 def _teacher(path: Path, shard: Shard, devices: Devices) -> Encoder | VectorTeacher:
