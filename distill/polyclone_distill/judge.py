@@ -230,7 +230,12 @@ def _label(pool: Pool, codes: Codes, model: Model, rows: NDArray[np.int64], draw
     Unknown are two library functions of one name, or of one library in two languages: they may be ports.
     """
     held = codes.take(rows)
-    candidates = find_candidates(held, [pool.languages[row] for row in rows])
+    candidates = find_candidates(
+        held,
+        [pool.languages[row] for row in rows],
+        words=[model.vocabulary.ids(pool.normalised[row]) for row in rows],
+        weights=model.vocabulary.weights,
+    )
     left, right = rows[candidates.left], rows[candidates.right]
     labels = np.array(
         [_truth(pool, a, b) for a, b in zip(left.tolist(), right.tolist(), strict=True)], dtype=np.int64

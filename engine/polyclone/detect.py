@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polyclone.index import Codes, NeighbourTable
+from polyclone.index import Codes, NeighbourTable, Words
 from polyclone.index.codes import codes_of
 from polyclone.profile import fold
 from polyclone.tokenizer import subwords
@@ -44,22 +44,25 @@ def find_candidates(
     codes: Codes,
     languages: Sequence[str],
     *,
+    words: Sequence[Words] | None = None,
+    weights: NDArray[np.int64] | None = None,
     same_language: bool = False,
     keys: NDArray[np.uint64] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Candidates:
-    """Mutual nearest neighbours among `codes` (n, d), whose i-th row is of `languages[i]`.
+    """Mutual nearest neighbours among `codes` (n, d), whose i-th row is of `languages[i]` and has `words[i]`.
 
     One neighbour, not several: more would let siblings in, `AND.eval` in one language beside `OR.eval` in the
     other, when each has its own counterpart. Of neighbours equally near the one with the lowest of `keys` (n,)
-    is taken, by default the first.
+    is taken, by default the first. `weights` are those of words, as `Vocabulary` has them; without words and weights
+    vectors alone decide.
     """
-    table = NeighbourTable(codes.dimension, within=same_language)
+    table = NeighbourTable(codes.dimension, weights, within=same_language)
     if keys is None:
         keys = np.arange(len(codes), dtype=np.uint64)
     for start in range(0, len(codes), _INSERTED):
         block = slice(start, start + _INSERTED)
-        table.insert(codes.take(block), languages[block], keys[block])
+        table.insert(codes.take(block), languages[block], keys[block], None if words is None else words[block])
         if advance:
             advance(len(languages[block]))
     # In an empty table the handles are the positions.

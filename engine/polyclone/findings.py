@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from polyclone.caching import encode_cached
 from polyclone.detect import Judge, Side, Verdict, calls_the_other, codes_from, contains, ordered, place
-from polyclone.encode import Encoder
 from polyclone.group import group
-from polyclone.index import Codes, ExactIndex
+from polyclone.index import Codes, ExactIndex, Words
 from polyclone.model import Model
 from polyclone.store import BlobStore
 from polyclone.values import CloneGroup, Function, Match, Reason
@@ -32,6 +31,8 @@ class Unit(NamedTuple):
     """Its code, int8 (d,)."""
     is_cut: bool
     """Whether it is longer than the token budget."""
+    words: Words
+    """What `Vocabulary.ids` has of it."""
 
 
 class Edge(NamedTuple):
@@ -46,15 +47,16 @@ class Edge(NamedTuple):
 
 def encoded_units(
     functions: Sequence[tuple[str, Function]],
-    encoder: Encoder,
-    encoder_digest: str,
+    model: Model,
     store: BlobStore,
     advance: Callable[[int], None] | None = None,
 ) -> list[Unit]:
     """(digest, function) → units, in the same order. Effect: encodes what the store lacks, and stores it."""
-    codes, cut = encode_cached([function for _, function in functions], encoder, encoder_digest, store, advance)
+    every = [function for _, function in functions]
+    codes, cut = encode_cached(every, model.encoder, model.bundle.encoder_digest, store, advance)
+    words = model.vocabulary.ids
     return [
-        Unit(digest, function.language, values.tobytes(), bool(is_cut))
+        Unit(digest, function.language, values.tobytes(), bool(is_cut), words(function.normalised))
         for (digest, function), values, is_cut in zip(functions, codes.values, cut.tolist(), strict=True)
     ]
 

@@ -32,7 +32,7 @@ class Holdings:
         self.threshold = threshold
         self.min_atoms = min_atoms
         self.judge = Judge(model.verifier)
-        self.table = NeighbourTable(model.encoder.dimension, within=same_language)
+        self.table = NeighbourTable(model.encoder.dimension, model.vocabulary.weights, within=same_language)
         self.files: dict[str, HeldFile] = {}
         self.units: dict[str, Unit] = {}
         self.handles: dict[str, int] = {}
@@ -174,7 +174,8 @@ class Holdings:
             return
         keys = np.array([key_of(unit.digest) for unit in born], np.uint64)
         codes = codes_from(unit.values for unit in born)
-        handles = self.table.insert(codes, [unit.language for unit in born], keys)
+        words = [unit.words for unit in born]
+        handles = self.table.insert(codes, [unit.language for unit in born], keys, words)
         for unit, handle in zip(born, handles.tolist(), strict=True):
             self.units[unit.digest] = unit
             self.handles[unit.digest] = handle

@@ -504,12 +504,11 @@ class LiveWorkspace:
 
     def _encode(self, missing: Mapping[str, Function], watch: _Watch) -> list[Unit]:
         pending = list(missing.items())
-        encoder, digest = self.model.encoder, self.model.bundle.encoder_digest
         units: list[Unit] = []
         for start in range(0, len(pending), ENCODED_AT_ONCE):
             if start and watch.cancelled():
                 raise _CancelledError
-            units += encoded_units(pending[start : start + ENCODED_AT_ONCE], encoder, digest, self._store)
+            units += encoded_units(pending[start : start + ENCODED_AT_ONCE], self.model, self._store)
         return units
 
     def _publish(self, watch: _Watch, changed: frozenset[str]) -> None:

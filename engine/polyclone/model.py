@@ -22,6 +22,7 @@ from polyclone.rerank import BUDGET_S, Reranker, Verification
 from polyclone.tokenizer import Lexicon
 from polyclone.values import ModelInfo
 from polyclone.verify import Verifier
+from polyclone.words import Vocabulary
 
 Code = tuple[str, str]
 """A piece of code and the name of its language."""
@@ -45,6 +46,7 @@ class Model:
         runs_elsewhere = device != "cpu" and self._graphs.provider != CPU
         self.bundle = bundle.on(device) if runs_elsewhere else bundle
         self.encoder: Encoder = self._graphs
+        self.vocabulary = Vocabulary(lexicon)
         self.verifier: Verifier
         if llm is not None and llm.judge is not None:
             judge = PairJudge(bundle, threads=threads, device=device)

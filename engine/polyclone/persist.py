@@ -42,7 +42,7 @@ from polyclone.values import Extraction, Reason, SourceFile
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 _MAGIC = b"polyclone index\n"
 _DIGEST_BYTES = 32
 _PREFIX, _SUFFIX = "index-", ".bin"
@@ -204,18 +204,19 @@ def _unpack(content: bytes, model: Model, written_ns: int) -> Index:
     if text("identity") != _identity(model):
         raise ValueError("it is of another version or another model")
     table = NeighbourTable.from_arrays(
-        {name.removeprefix("table."): array for name, array in arrays.items() if name.startswith("table.")}
+        {name.removeprefix("table."): array for name, array in arrays.items() if name.startswith("table.")},
+        model.vocabulary.weights,
     )
-    languages = {
-        int(handle): (language, codes.values[row].tobytes())
+    known = {
+        handle: (language, values.tobytes(), words)
         for language in table.languages
         for codes, handles in (table.codes(language),)
-        for row, handle in enumerate(handles.tolist())
+        for handle, values, words in zip(handles.tolist(), codes.values, table.words(handles), strict=True)
     }
-    units = {
-        handle: Unit(digest, languages[handle][0], languages[handle][1], is_cut)
-        for digest, handle, is_cut in text("units")
-    }
+    units = {}
+    for digest, handle, is_cut in text("units"):
+        language, values, words = known[handle]
+        units[handle] = Unit(digest, language, values, is_cut, words)
     files = {path: _file(path, written_ns, *row) for path, *row in text("files")}
     digest_of = {unit.digest: unit.digest for unit in units.values()}
     verdicts = {

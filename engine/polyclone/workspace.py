@@ -223,8 +223,7 @@ class Workspace:
             encoded += count
             tell(Progress("encode", encoded, len(digests)))
 
-        encoder, digest = self.model.encoder, self.model.bundle.encoder_digest
-        return encoded_units([(d, copies[d][0]) for d in digests], encoder, digest, self._store, advance)
+        return encoded_units([(d, copies[d][0]) for d in digests], self.model, self._store, advance)
 
     def _search(self, units: Sequence[Unit], tell: Report) -> list[tuple[Unit, Unit]]:
         """The pairs of units to be judged."""
@@ -239,6 +238,8 @@ class Workspace:
         found = find_candidates(
             codes_from(unit.values for unit in units),
             [unit.language for unit in units],
+            words=[unit.words for unit in units],
+            weights=self.model.vocabulary.weights,
             same_language=self.options.same_language,
             advance=advance,
         )

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from polyclone.encode.hashing import HashingEncoder
 from polyclone.errors import UsageError
 from polyclone.extract import extract_snippet
+from polyclone.tokenizer import Lexicon
 from polyclone.values import ATOM_SEPARATOR, ModelInfo
+from polyclone.words import Vocabulary
 from polyclone_distill.data.programs import COLUMNS
 from polyclone_distill.evaluation import command
 from polyclone_distill.evaluation.controls import CONTROLS, boilerplate, evaluate_controls, shuffled, skeleton
@@ -38,6 +40,7 @@ class Words:
     """A model that knows which atoms a unit has, and not their order."""
 
     info = ModelInfo(name="words", kind="compact", version="1", digest="0" * 64, dimension=256)
+    vocabulary = Vocabulary(Lexicon([("total", 9), ("values", 40)], documents=100, buckets=4))
 
     def __init__(self) -> None:
         self._encoder = HashingEncoder(256)

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from polyclone.encode.hashing import HashingEncoder
 from polyclone.errors import UsageError
+from polyclone.tokenizer import Lexicon
 from polyclone.values import ModelInfo
+from polyclone.words import Vocabulary
 from polyclone_distill.data.programs import COLUMNS
 from polyclone_distill.evaluation import command
 from polyclone_distill.evaluation.pair_source import SampleOptions, read_pairs, sample_pairs
@@ -29,6 +31,7 @@ class HashingModel:
     """The hashing encoder as a model; its probability is the cosine, cut off at 0."""
 
     info = ModelInfo(name="hashing", kind="compact", version="1", digest="0" * 64, dimension=256)
+    vocabulary = Vocabulary(Lexicon([("total", 9), ("values", 40)], documents=100, buckets=4))
 
     def __init__(self) -> None:
         self._encoder = HashingEncoder(256)
@@ -117,7 +120,9 @@ def test_retrieval_by_command(run: Run, parquet: Path, tmp_path: Path, hashing: 
     assert report["counts"]["units"] == 15
     found = {(r["view"], r["system"]): r for r in report["results"]}
     plain = ("tfidf", "bm25", "model")
-    assert set(found) == {(v, s) for v in VIEWS for s in (*plain, *(f"{s}+csls" for s in plain), "model+head")}
+    assert set(found) == {
+        (v, s) for v in VIEWS for s in (*plain, *(f"{s}+csls" for s in plain), "model+scan", "model+head")
+    }
     visible = found["visible", "tfidf"]
     assert visible["queries"] == 15
     assert visible["metrics"]["mrr"] == {"value": 1.0, "low": 1.0, "high": 1.0}

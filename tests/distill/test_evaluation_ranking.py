@@ -7,12 +7,13 @@ import itertools
 import numpy as np
 import pytest
 from polyclone.index import NeighbourTable, quantise
+from polyclone.index.agreement import Bags
 from polyclone_distill.evaluation import scorers
 from polyclone_distill.evaluation.alerts import combinations, measure_alerts, mutual_best
 from polyclone_distill.evaluation.bootstrap import Bootstrap
 from polyclone_distill.evaluation.ranking import Labels, rank
 from polyclone_distill.evaluation.retrieval import _queries
-from polyclone_distill.evaluation.scorers import CslsScorer, DenseScorer
+from polyclone_distill.evaluation.scorers import AgreementScorer, CslsScorer, DenseScorer, ScanScorer
 
 
 class Matrix:
@@ -216,16 +217,44 @@ def test_csls_is_its_definition(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(scorer.pairs(left, right), found[left, right], atol=1e-6)
 
 
-def test_an_evaluation_compares_as_a_scan_does() -> None:
+def test_an_evaluation_compares_as_a_scan_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorers, "_ROWS", 7)
+    chance = np.random.default_rng(2)
     codes = quantise(unit_vectors(90, 2))
+    words = [np.flatnonzero(chance.random(30) < 0.3).astype(np.uint32) for _ in range(90)]
+    weights = np.linspace(0, 9 * 2**16, 20).astype(np.int64)
     languages = np.repeat([0, 1, 2], [20, 30, 40])
     classes = np.full(90, -1)
     labels = Labels(classes=classes, languages=languages, clusters=np.zeros(90, np.int64), names=("a", "b", "c"))
-    alerts = mutual_best(rank(CslsScorer(DenseScorer(codes.to_vectors()), languages), labels)[1], labels)
-    table = NeighbourTable(6)
-    table.insert(codes, [labels.names[i] for i in languages], np.arange(90, dtype=np.uint64))
+    cosine = DenseScorer(codes.to_vectors())
+    scorer = ScanScorer(cosine, AgreementScorer(words, weights), languages)
+    alerts = mutual_best(rank(scorer, labels)[1], labels)
+    table = NeighbourTable(6, weights)
+    table.insert(codes, [labels.names[i] for i in languages], np.arange(90, dtype=np.uint64), words)
     left, right = table.pairs(deviations=0.0, least=10**6)
-    assert set(zip(alerts.left.tolist(), alerts.right.tolist(), strict=True)) == {
-        (min(a, b), max(a, b)) for a, b in zip(left.tolist(), right.tolist(), strict=True)
-    }
-    assert len(left) > 10
+    found = {(min(a, b), max(a, b)) for a, b in zip(left.tolist(), right.tolist(), strict=True)}
+    assert set(zip(alerts.left.tolist(), alerts.right.tolist(), strict=True)) == found
+    assert len(found) > 10
+    # Words do something, and what is not among the ten nearest comes after them, by the cosine.
+    wordless = mutual_best(rank(CslsScorer(cosine, languages), labels)[1], labels)
+    assert set(zip(wordless.left.tolist(), wordless.right.tolist(), strict=True)) != found
+    scores, plain = scorer.block(slice(0, 5)), cosine.block(slice(0, 5))
+    for row in range(5):
+        there = np.arange(50, 90)
+        order = there[np.argsort(-plain[row, there], kind="stable")]
+        assert scores[row, order[:10]].min() > 2 > scores[row, order[10:]].max()
+        np.testing.assert_array_equal(scores[row, order[10:]], plain[row, order[10:]])
+    np.testing.assert_allclose(scorer.pairs(left, right), scorer.block(slice(0, 90))[left, right], atol=1e-5)
+
+
+def test_agreement_is_that_of_the_engine() -> None:
+    chance = np.random.default_rng(5)
+    words = [np.flatnonzero(chance.random(40) < share).astype(np.uint32) for share in np.linspace(0, 0.6, 12)]
+    weights = (chance.random(30) * 2**19).astype(np.int64)
+    bags = Bags(weights)
+    bags.put(range(12), words)
+    left, right = np.divmod(np.arange(144), 12)
+    scorer = AgreementScorer(words, weights)
+    expected = bags.agree(left, right)
+    np.testing.assert_allclose(scorer.block(slice(0, 12)).ravel(), expected, atol=1e-6)
+    np.testing.assert_allclose(scorer.pairs(left, right), expected, atol=1e-6)

@@ -22,6 +22,7 @@ from polyclone.detect import (
     find_candidates,
 )
 from polyclone.index import Codes, quantise, similarity
+from polyclone.index.agreement import Bags, Words
 from polyclone.index.codes import codes_of
 from polyclone.index.columns import NEAREST
 from polyclone.values import Function, Match, Reason
@@ -29,15 +30,26 @@ from support.fake_model import FakeModel
 from support.results import function
 
 Found = set[tuple[int, int]]
+WEIGHTS = np.linspace(0, 9 * 2**16, 10).astype(np.int64)
 
 
 def by_definition(
-    codes: Codes, languages: Sequence[str], *, same_language: bool, near: set[tuple[int, int]] | None = None
+    codes: Codes,
+    languages: Sequence[str],
+    *,
+    same_language: bool,
+    near: set[tuple[int, int]] | None = None,
+    words: Sequence[Words] | None = None,
 ) -> Found:
     """The pairs. Those whose background decides within 1e-3 go to `near`, too: either answer is right."""
     found: Found = set()
     n = len(codes)
     score = np.array([[similarity(codes, i, codes, j) for j in range(n)] for i in range(n)], np.float32).reshape(n, n)
+    bags = Bags(WEIGHTS)
+    bags.put(range(n), words or [np.zeros(0, np.uint32)] * n)
+    like = score + 0.5 * np.array(
+        [[float(bags.agree(*np.array([[i], [j]]))[0]) for j in range(n)] for i in range(n)]
+    ).reshape(n, n)
     rows = {name: [i for i in range(n) if languages[i] == name] for name in languages}
 
     def similar(i: int, name: str) -> list[int]:
@@ -46,11 +58,11 @@ def by_definition(
     def crowding(i: int, name: str) -> float:
         total = 0.0
         for j in similar(i, name):
-            total += float(score[i, j])
+            total += float(like[i, j])
         return total / NEAREST
 
     def nearest(i: int, name: str) -> int:
-        return max(similar(i, name), key=lambda j: 2.0 * float(score[i, j]) - crowding(j, languages[i]))
+        return max(similar(i, name), key=lambda j: 2.0 * float(like[i, j]) - crowding(j, languages[i]))
 
     for i in range(n):
         for j in range(i + 1, n):
@@ -95,6 +107,10 @@ def test_candidates_are_those_of_the_definition(languages: list[str], seed: int,
     codes = clustered(len(languages), 24, seed)
     found = find_candidates(codes, languages, same_language=same_language)
     assert as_found(found) == by_definition(codes, languages, same_language=same_language)
+    chance = np.random.default_rng(seed)
+    words = [np.flatnonzero(chance.random(12) < 0.4).astype(np.uint32) for _ in languages]
+    told = find_candidates(codes, languages, words=words, weights=WEIGHTS, same_language=same_language)
+    assert as_found(told) == by_definition(codes, languages, same_language=same_language, words=words)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

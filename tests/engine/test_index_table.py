@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,14 +13,22 @@ from hypothesis import strategies as st
 from polyclone.index import Codes, NeighbourTable, quantise, similarity
 from polyclone.index import columns as columns_module
 from polyclone.index import table as module
+from polyclone.index.agreement import SMOOTHING
 from polyclone.index.codes import codes_of
 
 LANGUAGES = ("c", "go", "java")
 DIMENSION = 3
 NEAREST = 3
+#: Weights of words by id; the last one holds for all ids beyond, too.
+WEIGHTS = np.array([3, 0, 70_000, 1_000_000], np.int64)
+Row = tuple[str, tuple[int, ...], frozenset[int]]
 
 #: Few directions, so that many similarities are equal and the keys have to decide.
-rows = st.tuples(st.sampled_from(LANGUAGES), st.tuples(*[st.sampled_from([-1, 0, 1])] * DIMENSION))
+rows = st.tuples(
+    st.sampled_from(LANGUAGES),
+    st.tuples(*[st.sampled_from([-1, 0, 1])] * DIMENSION),
+    st.frozensets(st.sampled_from([0, 1, 2, 3, 4, 5, 999_999])),
+)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("insert"), st.lists(rows, max_size=5)),
@@ -40,8 +49,18 @@ def key_of(number: int) -> int:
     return number * 7919 % 10007
 
 
+def bag(words: frozenset[int]) -> Any:
+    return np.array(sorted(words), np.uint32)
+
+
+def likeness(cosine: float, a: frozenset[int], b: frozenset[int]) -> float:
+    shared, mine, theirs = (sum(WEIGHTS[min(word, 3)] for word in words) / 2**16 for words in (a & b, a, b))
+    agreement = np.float32(shared / (math.sqrt(mine) * math.sqrt(theirs) + SMOOTHING))
+    return float(np.float32(cosine + 0.5 * float(agreement)))
+
+
 def known(table: NeighbourTable) -> dict[tuple[int, str], tuple[Any, ...]]:
-    """(key, other language) → keys of the nearest, their similarities, the sums: everything, without the handles."""
+    """(key, other language) → keys of the nearest, similarities, likeness, sums: everything but the handles."""
     arrays = table.to_arrays()
     names = [str(name) for name in arrays["languages"]]
     key = {h: k for i in range(len(names)) for h, k in zip(arrays[f"{i}.handles"], arrays[f"{i}.keys"], strict=True)}
@@ -50,34 +69,37 @@ def known(table: NeighbourTable) -> dict[tuple[int, str], tuple[Any, ...]]:
         for j, other in enumerate(names):
             if not len(arrays[f"{j}.handles"]) or f"{i}.{j}.0" not in arrays:
                 continue
-            columns = zip(*(arrays[f"{i}.{j}.{part}"].tolist() for part in range(5)), strict=True)
-            for mine, (best, values, _, *rest) in zip(arrays[f"{i}.keys"].tolist(), columns, strict=True):
+            columns = zip(*(arrays[f"{i}.{j}.{part}"].tolist() for part in range(7)), strict=True)
+            for mine, (best, values, like, _, _, *rest) in zip(arrays[f"{i}.keys"].tolist(), columns, strict=True):
                 found[mine, other] = (
                     [int(key[handle]) if handle >= 0 else None for handle in best[:NEAREST]],
                     values[:NEAREST],
+                    like[:NEAREST],
                     *rest,
                 )
     return found
 
 
-def by_definition(
-    held: dict[int, tuple[str, tuple[int, ...]]], within: bool
-) -> dict[tuple[int, str], tuple[Any, ...]]:
-    every = codes([vector for _, vector in held.values()])
+def by_definition(held: dict[int, Row], within: bool) -> dict[tuple[int, str], tuple[Any, ...]]:
+    every = codes([vector for _, vector, _ in held.values()])
     numbers = list(held)
     found = {}
     for i, number in enumerate(numbers):
-        for other in {language for language, _ in held.values()}:
+        for other in {language for language, _, _ in held.values()}:
             if other == held[number][0] and not within:
                 continue
             there = [j for j, n in enumerate(numbers) if held[n][0] == other]
             near = {j: similarity(every, i, every, j) for j in there}
             whole = [int(np.rint(value * np.float32(2**16))) for value in near.values()]
             others = sorted((j for j in there if j != i), key=lambda j: (-near[j], key_of(numbers[j])))
-            nearest: list[Any] = [(key_of(numbers[j]), float(near[j])) for j in others[:NEAREST]]
-            nearest += [(None, -np.inf)] * (NEAREST - len(nearest))
-            keys, similarities = ([pair[side] for pair in nearest] for side in (0, 1))
-            found[key_of(number), other] = (keys, similarities, sum(whole), sum(value * value for value in whole))
+            mine = held[number][2]
+            nearest: list[Any] = [
+                (key_of(numbers[j]), float(near[j]), likeness(float(near[j]), mine, held[numbers[j]][2]))
+                for j in others[:NEAREST]
+            ]
+            nearest += [(None, -np.inf, -np.inf)] * (NEAREST - len(nearest))
+            columns = ([entry[side] for entry in nearest] for side in range(3))
+            found[key_of(number), other] = (*columns, sum(whole), sum(value * value for value in whole))
     return found
 
 
@@ -92,17 +114,18 @@ def test_any_history_leads_to_the_definition(
         patch.setattr(columns_module, "NEAREST", NEAREST)
         patch.setattr(module, "NEAREST", NEAREST)
         patch.setattr(columns_module, "HELD", NEAREST + spare)
-        table = NeighbourTable(DIMENSION)
-        held: dict[int, tuple[str, tuple[int, ...]]] = {}
+        table = NeighbourTable(DIMENSION, WEIGHTS)
+        held: dict[int, Row] = {}
         handle: dict[int, int] = {}
         count = 0
         for action, value in history:
             if action == "insert":
-                names = [language for language, _ in value]
+                names = [language for language, _, _ in value]
                 numbers = range(count, count + len(value))
                 count += len(value)
                 keys = np.array([key_of(number) for number in numbers], np.uint64)
-                handles = table.insert(codes([vector for _, vector in value]), names, keys)
+                words = [bag(some) for _, _, some in value]
+                handles = table.insert(codes([vector for _, vector, _ in value]), names, keys, words)
                 handle |= dict(zip(numbers, handles.tolist(), strict=True))
                 held |= dict(zip(numbers, value, strict=True))
             elif action == "remove":
@@ -112,12 +135,12 @@ def test_any_history_leads_to_the_definition(
             elif action == "within":
                 table.set_within(value)
             else:
-                table = NeighbourTable.from_arrays(table.to_arrays())
-            assert known(table) == by_definition(held, table.within)
+                table = NeighbourTable.from_arrays(table.to_arrays(), WEIGHTS)
             # What is remembered of pairs is what a new table would find.
-            fresh = NeighbourTable.from_arrays(table.to_arrays())
+            fresh = NeighbourTable.from_arrays(table.to_arrays(), WEIGHTS)
             for left, right in zip(*(t.pairs(deviations=0.0, least=3) for t in (table, fresh)), strict=True):
                 assert left.tolist() == right.tolist()
+            assert known(table) == by_definition(held, table.within)
             assert len(table) == len(held)
 
 
@@ -134,8 +157,8 @@ def test_the_sums_give_the_mean_and_the_deviation_of_all_similarities() -> None:
     arrays = table.to_arrays()
     mine, theirs = (np.array([language == name for language in languages]) for name in ("c", "go"))
     scores = vectors.to_vectors()[mine].astype(np.float64) @ vectors.to_vectors()[theirs].T.astype(np.float64)
-    mean = arrays["0.1.3"] / 2**16 / 100
-    deviation = np.sqrt(arrays["0.1.4"] / 2**32 / 100 - mean**2)
+    mean = arrays["0.1.5"] / 2**16 / 100
+    deviation = np.sqrt(arrays["0.1.6"] / 2**32 / 100 - mean**2)
     np.testing.assert_allclose(mean, scores.mean(axis=1), atol=2e-6)
     np.testing.assert_allclose(deviation, scores.std(axis=1), atol=2e-6)
 
@@ -193,6 +216,20 @@ def test_a_hub_does_not_take_the_place_of_a_counterpart() -> None:
     assert set(zip(left.tolist(), right.tolist(), strict=True)) == {
         (i, i + 10) for i in range(10)
     }  # and of none here.
+
+
+def test_of_neighbours_equally_near_the_one_that_shares_words_is_the_counterpart() -> None:
+    """And rare words say more than common ones. A bag of one common word does not beat one of several rare ones."""
+    same = quantise(np.ones((4, 8), np.float32))
+    weights = np.array([2**16, *[6 * 2**16] * 20], np.int64)
+    mine, common, rare = (np.array(ids, np.uint32) for ids in ([0, 3, 4, 5], [0], [3, 4, 5, 6]))
+    table = NeighbourTable(8, weights)
+    table.insert(same, ["c", "go", "go", "go"], np.arange(4, dtype=np.uint64), [mine, common, rare, common])
+    left, right = table.pairs(deviations=0.0, least=10**6)
+    assert list(zip(left.tolist(), right.tolist(), strict=True)) == [(0, 2)]
+    wordless = NeighbourTable(8, weights)
+    wordless.insert(same, ["c", "go", "go", "go"], np.arange(4, dtype=np.uint64))
+    assert wordless.pairs(deviations=0.0, least=10**6)[1].tolist() == [1]
 
 
 def test_handles_are_never_used_again() -> None:

@@ -10,7 +10,9 @@ import numpy as np
 from polyclone.artifact import Calibration
 from polyclone.encode.hashing import HashingEncoder
 from polyclone.index import Codes
+from polyclone.tokenizer import Lexicon
 from polyclone.values import ModelInfo, Reason
+from polyclone.words import Vocabulary
 
 CALIBRATION = Calibration(
     logits=(0.0, 1.0), probabilities=(0.0, 1.0), precisions=((0.5, 0.3), (0.9, 0.6)), default_precision=0.9
@@ -52,4 +54,5 @@ class FakeModel:
         )
         self.encoder = HashingEncoder()
         self.verifier = _Verifier()
+        self.vocabulary = Vocabulary(Lexicon([("value", 40), ("count", 9)], documents=100, buckets=4))
         self.info = ModelInfo(name="fake", kind="compact", version="0", digest="f" * 64, dimension=256)

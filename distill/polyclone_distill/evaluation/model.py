@@ -7,7 +7,17 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from polyclone.index import Words
 from polyclone.values import ModelInfo
+
+
+class Vocabulary(Protocol):
+    """As `polyclone.words.Vocabulary`."""
+
+    @property
+    def weights(self) -> NDArray[np.int64]: ...
+
+    def ids(self, normalised: str, /) -> Words: ...
 
 
 class Model(Protocol):
@@ -15,6 +25,9 @@ class Model(Protocol):
 
     @property
     def info(self) -> ModelInfo: ...
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
 
     def encode_normalised(self, units: Sequence[str], /) -> NDArray[np.float32]:
         """Normalised units → float32 (n, d), rows of unit norm."""

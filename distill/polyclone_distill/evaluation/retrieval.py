@@ -21,13 +21,13 @@ from .metrics import Floats, Ints, query_metrics
 from .model import Model
 from .pool import Pool
 from .ranking import Labels, Ranks, rank
-from .scorers import Bm25Scorer, CslsScorer, DenseScorer, Scorer, TfidfScorer
+from .scorers import AgreementScorer, Bm25Scorer, CslsScorer, DenseScorer, ScanScorer, Scorer, TfidfScorer
 from .views import apply_view, check_views
 
 log = logging.getLogger(__name__)
 
 BASELINES: Mapping[str, Callable[[object], Scorer]] = {"tfidf": TfidfScorer, "bm25": Bm25Scorer}
-MODEL, CSLS, HEAD = "model", "model+csls", "model+head"
+MODEL, CSLS, SCAN, HEAD = "model", "model+csls", "model+scan", "model+head"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,8 @@ def evaluate_pool(
 ) -> list[SystemResult]:
     """Model (if there is one), TF-IDF and BM25 in every view, each with and without correction for hubs.
 
+    The model also as a scan compares, and the pair head on what that proposes.
+
     `UsageError` if nothing is relevant to anything.
     """
     labels = pool.labels()
@@ -93,9 +95,13 @@ def evaluate_pool(
         if model is not None:
             scorer = DenseScorer(model.encode_normalised(texts))
             results.append(_measure(view, MODEL, scorer, labels, bootstrap, reference)[0])
-            # A scan compares so, and has the head judge what is mutually best then.
             scaled = CslsScorer(scorer, labels.languages)
-            result, _, alerts = _measure(view, CSLS, scaled, labels, bootstrap, reference)
+            results.append(_measure(view, CSLS, scaled, labels, bootstrap, reference)[0])
+            # A scan compares so, and has the head judge what is mutually best then.
+            vocabulary = model.vocabulary
+            agreement = AgreementScorer([vocabulary.ids(text) for text in texts], vocabulary.weights)
+            compared = ScanScorer(scorer, agreement, labels.languages)
+            result, _, alerts = _measure(view, SCAN, compared, labels, bootstrap, reference)
             results += [result, _judge(view, model, texts, alerts, labels, bootstrap)]
             log.info("%s, %s: done", view, MODEL)
     return results
@@ -148,7 +154,7 @@ def _judge(
     labels: Labels,
     bootstrap: Bootstrap,
 ) -> SystemResult:
-    """The alerts of the model with CSLS, ordered by the calibrated probability of its pair head."""
+    """The alerts of a scan, ordered by the calibrated probability of its pair head."""
     left = [texts[i] for i in alerts.left.tolist()]
     right = [texts[i] for i in alerts.right.tolist()]
     probabilities = model.pair_probability_normalised(left, right)

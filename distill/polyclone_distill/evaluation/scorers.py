@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from polyclone.index.columns import NEAREST
+from polyclone.index.agreement import PARTS, SMOOTHING, Words
+from polyclone.index.columns import AGREEMENT, NEAREST
+from scipy import sparse
 
 from .baselines import bm25, tfidf
 
 Scores = NDArray[np.float32]
 Rows = NDArray[np.int64]
 _ROWS = 512
+_AHEAD = 10.0
+"""What puts the nearest ones before all others."""
 
 
 class Scorer(Protocol):
@@ -105,8 +110,37 @@ class Bm25Scorer:
         return np.asarray(0.5 * (there + back) * self._scale[left] * self._scale[right], dtype=np.float32)
 
 
+class AgreementScorer:
+    """How far the words of two units agree, as `polyclone.index.agreement` has it."""
+
+    def __init__(self, words: Sequence[Words], weights: NDArray[np.int64]) -> None:
+        """`words[i]`: ids of unit i; `weights`: by id, ids beyond have the last one."""
+        ids, columns = np.unique(np.concatenate([*words, np.zeros(0, np.uint32)]), return_inverse=True)
+        weighed = weights[np.minimum(ids, len(weights) - 1)] / PARTS
+        ends = np.cumsum([0, *map(len, words)])
+        shape = (len(words), max(1, len(ids)))
+        self._rows = sparse.csr_matrix((np.sqrt(weighed)[columns].astype(np.float32), columns, ends), shape=shape)
+        self._columns = self._rows.T.tocsr()
+        self._whole = np.sqrt(_row_products(self._rows, self._rows))
+
+    @property
+    def size(self) -> int:
+        return int(self._rows.shape[0])
+
+    def block(self, rows: slice) -> Scores:
+        shared = _product(self._rows[rows], self._columns)
+        return np.asarray(shared / (self._whole[rows, None] * self._whole + SMOOTHING), dtype=np.float32)
+
+    def symmetric(self, rows: slice, block: Scores) -> Scores:
+        return block
+
+    def pairs(self, left: Rows, right: Rows) -> Scores:
+        shared = _row_products(self._rows[left], self._rows[right])
+        return np.asarray(shared / (self._whole[left] * self._whole[right] + SMOOTHING), dtype=np.float32)
+
+
 class CslsScorer:
-    """Another scorer's symmetric scores, corrected for hubs as a scan corrects them.
+    """Another scorer's symmetric scores, corrected for hubs.
 
     Cross-domain similarity local scaling (Conneau et al. 2018, eq. 3): 2·s(q, d) − r(q) − r(d), where r is the mean
     of a unit's ten best scores in the other's language. Where a language has fewer units, those that lack count as 0.
@@ -146,6 +180,58 @@ class CslsScorer:
         crowding, languages = self._crowding, self._languages
         both = crowding[languages[left], right] + crowding[languages[right], left]
         return np.asarray(2.0 * self._inner.pairs(left, right) - both, dtype=np.float32)
+
+
+class ScanScorer:
+    """Compares as a scan does: of each language the ten nearest by cosine, these by CSLS of their likeness.
+
+    Likeness is the cosine and `AGREEMENT` times how far the words agree. What is not among the ten nearest of a query
+    comes after them, by the cosine; a score is therefore the same for both orders only where both are.
+    `languages` int64 (n,), ascending.
+    """
+
+    def __init__(self, cosine: Scorer, agreement: Scorer, languages: NDArray[np.int64]) -> None:
+        self._cosine, self._agreement, self._languages = cosine, agreement, languages
+        present, starts = np.unique(languages, return_index=True)
+        bounds = [*starts.tolist(), len(languages)]
+        self._shelves = list(zip(present.tolist(), bounds, bounds[1:], strict=False))
+        self._crowding = np.zeros((int(present.max(initial=-1)) + 1, cosine.size), dtype=np.float32)
+        for first in range(0, cosine.size, _ROWS):
+            rows = slice(first, min(first + _ROWS, cosine.size))
+            near, likeness, _ = self._compare(rows)
+            for language, start, end in self._shelves:
+                close = np.where(near[:, start:end], likeness[:, start:end], 0.0)
+                self._crowding[language, rows] = close.sum(axis=1) / NEAREST
+
+    @property
+    def size(self) -> int:
+        return self._cosine.size
+
+    def block(self, rows: slice) -> Scores:
+        near, likeness, cosine = self._compare(rows)
+        crowding = self._crowding[self._languages[rows]] + self._crowding[:, rows].T[:, self._languages]
+        return np.asarray(np.where(near, _AHEAD + 2.0 * likeness - crowding, cosine), dtype=np.float32)
+
+    def symmetric(self, rows: slice, block: Scores) -> Scores:
+        return block
+
+    def pairs(self, left: Rows, right: Rows) -> Scores:
+        likeness = self._cosine.pairs(left, right) + AGREEMENT * self._agreement.pairs(left, right)
+        crowding, languages = self._crowding, self._languages
+        both = crowding[languages[left], right] + crowding[languages[right], left]
+        return np.asarray(_AHEAD + 2.0 * likeness - both, dtype=np.float32)
+
+    def _compare(self, rows: slice) -> tuple[NDArray[np.bool_], Scores, Scores]:
+        """(b, n): who is among the ten nearest of its language, likeness, cosine."""
+        cosine = self._cosine.block(rows)
+        near = np.zeros(cosine.shape, dtype=bool)
+        own = cosine.copy()
+        own[np.arange(len(own)), np.arange(rows.start, rows.stop)] = -np.inf
+        for _, start, end in self._shelves:
+            count = min(NEAREST, end - start)
+            nearest = np.argsort(-own[:, start:end], axis=1, kind="stable")[:, :count]
+            np.put_along_axis(near[:, start:end], nearest, values=True, axis=1)
+        return near, cosine + np.float32(AGREEMENT) * self._agreement.block(rows), cosine
 
 
 def _product(rows: Any, columns: Any) -> Scores:

@@ -5,6 +5,7 @@ The nearest are kept exactly, and so that most changes need no search: there are
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ those that lack count as similarity 0: one of few is not crowded."""
 HELD = NEAREST + 6
 """So many are kept, so that a few may go before a row has to search again."""
 NOBODY = -1
+AGREEMENT = 0.5
+"""How much the agreement of words counts beside the similarity of vectors where the nearest are told apart."""
+UNKNOWN = np.float32(np.nan)
 
 Handles = NDArray[np.int64]
 
@@ -31,6 +35,10 @@ class Column:
     """(n, k) handles of the nearest, the nearest first, ties by key; -1 where no more are known of."""
     similarity: NDArray[np.float32]
     """(n, k), how near they are; -inf where there is nobody."""
+    likeness: NDArray[np.float32]
+    """(n, k), how alike they are by vectors and words; NaN as long as nobody asked, -inf where there is nobody."""
+    unasked: NDArray[np.bool_]
+    """Whether some of a row's nearest may have a likeness that nobody asked for."""
     short: NDArray[np.bool_]
     """Whether there may be more than the row knows of: some went, nobody took their place. The first ten stand."""
     total: NDArray[np.int64]
@@ -43,6 +51,8 @@ class Column:
         return cls(
             np.full((length, HELD), NOBODY, np.int32),
             np.full((length, HELD), -np.inf, np.float32),
+            np.full((length, HELD), -np.inf, np.float32),
+            np.zeros(length, np.bool_),
             np.zeros(length, np.bool_),
             np.zeros(length, np.int64),
             np.zeros(length, np.int64),
@@ -50,19 +60,31 @@ class Column:
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        return (self.best, self.similarity, self.short, self.total, self.squares)
+        return (self.best, self.similarity, self.likeness, self.unasked, self.short, self.total, self.squares)
+
+    def compare_words(self, mine: Handles, agree: Callable[[Handles, Handles], NDArray[np.float32]]) -> None:
+        """Ask how far the words of the first rows (their handles) and of their nearest agree, where nobody has."""
+        asking = np.flatnonzero(self.unasked[: len(mine)])
+        rows, ranks = np.nonzero(np.isnan(self.likeness[asking, :NEAREST]))
+        rows = asking[rows]
+        if len(rows):
+            agreement = agree(mine[rows], self.best[rows, ranks].astype(np.int64))
+            likeness = self.similarity[rows, ranks].astype(np.float64) + AGREEMENT * agreement
+            self.likeness[rows, ranks] = likeness.astype(np.float32)
+        self.unasked[asking] = False
 
     def crowding(self, count: int) -> NDArray[np.float64]:
-        """(count,): the mean similarity of the first rows to their nearest ones. Added up in one fixed order."""
+        """(count,): the mean likeness of the first rows and their nearest ones. Added up in one fixed order."""
         total = np.zeros(count)
         for rank in range(NEAREST):
-            near = self.similarity[:count, rank]
+            near = self.likeness[:count, rank]
             total += np.where(near > -np.inf, near, 0.0)
         return total / NEAREST
 
     def reset(self, rows: slice | NDArray[np.intp]) -> None:
         """Know of nobody."""
-        self.best[rows], self.similarity[rows], self.short[rows] = NOBODY, -np.inf, False
+        self.best[rows], self.similarity[rows], self.likeness[rows] = NOBODY, -np.inf, -np.inf
+        self.unasked[rows] = self.short[rows] = False
 
     def without(self, count: int, gone: Handles) -> NDArray[np.intp]:
         """Forget some handles. Returns those of the first rows that have to search again."""
@@ -71,12 +93,14 @@ class Column:
         if not len(rows):
             return rows
         hits = hits[rows]
-        best, similarity = self.best[rows], self.similarity[rows]
+        best, similarity, likeness = self.best[rows], self.similarity[rows], self.likeness[rows]
         self.short[rows] |= best[:, -1] != NOBODY
         order = np.argsort(hits, axis=1, kind="stable")
-        best[hits], similarity[hits] = NOBODY, -np.inf
+        best[hits], similarity[hits], likeness[hits] = NOBODY, -np.inf, -np.inf
         self.best[rows] = np.take_along_axis(best, order, 1)
         self.similarity[rows] = np.take_along_axis(similarity, order, 1)
+        self.likeness[rows] = np.take_along_axis(likeness, order, 1)
+        self.unasked[rows] = True
         wanting: NDArray[np.intp] = rows[self.short[rows] & (self.best[rows, NEAREST - 1] == NOBODY)]
         return wanting
 
@@ -101,11 +125,13 @@ class Column:
         touched, numbers = np.unique(owners, return_inverse=True)
         names = np.concatenate([self.best[touched].ravel(), handles[chosen]])
         values = np.concatenate([self.similarity[touched].ravel(), scores[asking, chosen]])
+        likeness = np.concatenate([self.likeness[touched].ravel(), np.full(len(owners), UNKNOWN)])
         numbers = np.concatenate([np.repeat(np.arange(len(touched)), HELD), numbers])
         order = np.lexsort((np.where(names == NOBODY, np.iinfo(np.uint64).max, keys[names]), -values, numbers))
         first = np.searchsorted(numbers[order], np.arange(len(touched)))
         top = order[first[:, None] + np.arange(HELD)]
-        self.best[touched], self.similarity[touched] = names[top], values[top]
+        self.best[touched], self.similarity[touched], self.likeness[touched] = names[top], values[top], likeness[top]
+        self.unasked[touched] = True
         self.short[touched] &= names[top[:, -1]] == NOBODY
 
     def _come_before_last(

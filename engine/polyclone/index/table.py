@@ -4,9 +4,10 @@ For each vector and each other language the table holds the nearest vectors of t
 sums: of its similarities to all vectors of that language, and of their squares. Integers, so that what is
 added can be taken away again without a trace. A table that grew and shrank equals one that was just made.
 
-Some vectors are near to everybody (hubs), and a counterpart often comes second to one. So vectors are compared
-by cross-domain similarity local scaling (CSLS; Conneau et al. 2018, eq. 3): twice their similarity less how
-crowded either of them is, that is, less its mean similarity to its nearest ones of the other's language.
+Some vectors are near to everybody (hubs), and a counterpart often comes second to one. So the nearest are told
+apart by cross-domain similarity local scaling (CSLS; Conneau et al. 2018, eq. 3): twice their likeness less how
+crowded either of them is, that is, less its mean likeness to its nearest ones of the other's language. Likeness is
+the cosine and half of how far their words agree (`agreement`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from polyclone.index.agreement import Bags, Words, bags_of, flatten
 from polyclone.index.codes import Codes
 from polyclone.index.columns import NEAREST, NOBODY, Column, Handles, add
 from polyclone.index.exact import dots, parts
 
 _BLOCK_ROWS = 256
 _BLOCK_COLUMNS = 2048
+_WORDLESS: Words = np.zeros(0, np.uint32)
 
 T = TypeVar("T", bound=np.generic)
 
@@ -52,8 +55,10 @@ class NeighbourTable:
     handle, which is never used again; its key breaks ties, the lowest first, and ought to be its own.
     """
 
-    def __init__(self, dimension: int, *, within: bool = False) -> None:
+    def __init__(self, dimension: int, weights: NDArray[np.int64] | None = None, *, within: bool = False) -> None:
+        """`weights`: of words, as `Bags` has them."""
         self.dimension = dimension
+        self._bags = Bags(weights)
         self._within = within
         self._shelves: dict[str, Shelf] = {}
         self._next = 0
@@ -84,10 +89,20 @@ class NeighbourTable:
     def keys(self, handles: Handles) -> NDArray[np.uint64]:
         return self._key[handles]
 
+    def words(self, handles: Handles) -> list[Words]:
+        """The words of vectors, as they were given."""
+        return self._bags.words(handles.tolist())
+
     # --- changes ---
 
-    def insert(self, codes: Codes, languages: Sequence[str], keys: NDArray[np.uint64]) -> Handles:
-        """Take in n vectors, `codes[i]` of `languages[i]`. Returns their handles, int64 (n,)."""
+    def insert(
+        self,
+        codes: Codes,
+        languages: Sequence[str],
+        keys: NDArray[np.uint64],
+        words: Sequence[Words] | None = None,
+    ) -> Handles:
+        """Take in n vectors, `codes[i]` of `languages[i]` with `words[i]`. Returns their handles, int64 (n,)."""
         if codes.dimension != self.dimension:
             raise ValueError(f"vectors have {codes.dimension} dimensions, the table has {self.dimension}")
         handles = np.arange(self._next, self._next + len(codes), dtype=np.int64)
@@ -95,6 +110,7 @@ class NeighbourTable:
         self._row, self._key = _grown(self._row, self._next), _grown(self._key, self._next)
         self._key[handles] = keys
         self._language.update(zip(handles.tolist(), languages, strict=True))
+        self._bags.put(handles.tolist(), [_WORDLESS] * len(codes) if words is None else words)
         positions: defaultdict[str, list[int]] = defaultdict(list)
         for position, language in enumerate(languages):
             positions[language].append(position)
@@ -111,6 +127,7 @@ class NeighbourTable:
         by_language: defaultdict[str, list[int]] = defaultdict(list)
         for handle in handles:
             by_language[self._language.pop(handle)].append(handle)
+        self._bags.drop(handles)
         self._forget(by_language)
         for language, gone in by_language.items():
             for start in range(0, len(gone), _BLOCK_ROWS):
@@ -261,7 +278,8 @@ class NeighbourTable:
     def pairs(self, *, deviations: float, least: int) -> tuple[Handles, Handles]:
         """All pairs (a, b), int64 (p,) each, that are each other's nearest and stand out from the background.
 
-        Nearest by CSLS, of the `NEAREST` that are most similar; of equals the more similar one, then the lower key.
+        Nearest by CSLS of their likeness, of the `NEAREST` that are most similar; of equals the more similar one,
+        then the lower key.
         To stand out: where a language has `least` vectors or more, to be at least `deviations` standard deviations
         above the mean of the other side's similarities to all of it.
         """
@@ -282,6 +300,8 @@ class NeighbourTable:
     def _mutual(self, one: str, other: str, deviations: float, least: int) -> tuple[Handles, Handles]:
         here, there = self._shelves[one], self._shelves[other]
         forward, backward = here.columns[other], there.columns[one]
+        forward.compare_words(here.handles[: here.count], self._bags.agree)
+        backward.compare_words(there.handles[: there.count], self._bags.agree)
         nearest, similarity = self._nearest(here, forward, backward.crowding(there.count))
         back, _ = self._nearest(there, backward, forward.crowding(here.count))
         rows = np.flatnonzero(nearest != NOBODY)
@@ -298,18 +318,18 @@ class NeighbourTable:
 
     def _nearest(
         self, shelf: Shelf, column: Column, crowding: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Of each row of a shelf, the row of its nearest one by CSLS, -1 for nobody, and how similar that one is.
 
         `crowding` is that of the other language's rows. The row's own is the same for all and left out.
         """
-        names = column.best[: shelf.count, :NEAREST]
+        names, likeness = column.best[: shelf.count, :NEAREST], column.likeness[: shelf.count, :NEAREST]
         rows = np.where(names == NOBODY, NOBODY, self._row[names])
-        similarity = column.similarity[: shelf.count, :NEAREST].astype(np.float64)
+        similarity = column.similarity[: shelf.count, :NEAREST]
         if not len(crowding):
             return rows[:, 0], similarity[:, 0]
-        # What is lacking has similarity -inf, and is never chosen where there is anybody.
-        chosen = (2.0 * similarity - crowding[rows]).argmax(axis=1)[:, None]
+        # What is lacking is like nobody, and never chosen where there is anybody.
+        chosen = (2.0 * likeness.astype(np.float64) - crowding[rows]).argmax(axis=1)[:, None]
         return np.take_along_axis(rows, chosen, 1)[:, 0], np.take_along_axis(similarity, chosen, 1)[:, 0]
 
     # --- to and from arrays ---
@@ -328,6 +348,7 @@ class NeighbourTable:
             arrays |= {f"{i}.values": shelf.values[:n], f"{i}.handles": shelf.handles[:n]}
             arrays[f"{i}.scales"] = shelf.scales[:n]
             arrays[f"{i}.keys"] = self._key[shelf.handles[:n]]
+            arrays[f"{i}.words"], arrays[f"{i}.lengths"] = flatten(self.words(shelf.handles[:n]))
             for j, other in enumerate(names):
                 if other in shelf.columns:
                     for part, array in enumerate(shelf.columns[other].arrays):
@@ -335,10 +356,12 @@ class NeighbourTable:
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> NeighbourTable:
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], weights: NDArray[np.int64] | None = None
+    ) -> NeighbourTable:
         """Raises `KeyError` or `ValueError` for arrays that `to_arrays` did not make."""
         names = [str(name) for name in arrays["languages"].tolist()]
-        made = cls(int(arrays["dimension"]), within=bool(arrays["within"]))
+        made = cls(int(arrays["dimension"]), weights, within=bool(arrays["within"]))
         every = [np.asarray(arrays[f"{i}.handles"], np.int64) for i in range(len(names))]
         made._next = 1 + max((int(handles.max()) for handles in every if len(handles)), default=-1)
         made._row, made._key = _grown(made._row, made._next), _grown(made._key, made._next)
@@ -349,7 +372,7 @@ class NeighbourTable:
             columns = {}
             for j, other in enumerate(names):
                 if other != name or made._within:
-                    kinds = (np.int32, np.float32, np.bool_, np.int64, np.int64)
+                    kinds = (np.int32, np.float32, np.float32, np.bool_, np.bool_, np.int64, np.int64)
                     loaded: list[NDArray[Any]] = [
                         np.array(arrays[f"{i}.{j}.{part}"], kind) for part, kind in enumerate(kinds)
                     ]
@@ -361,6 +384,8 @@ class NeighbourTable:
             made._row[handles] = np.arange(n)
             made._key[handles] = np.asarray(arrays[f"{i}.keys"], np.uint64)
             made._language.update(dict.fromkeys(handles.tolist(), name))
+            lengths = np.asarray(arrays[f"{i}.lengths"], np.int32)
+            made._bags.put(handles.tolist(), bags_of(np.asarray(arrays[f"{i}.words"], np.uint32), lengths))
         return made
 
 
