@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -22,12 +22,12 @@ from polyclone.detect import codes_from
 from polyclone.discover import Discovery, discover
 from polyclone.findings import Unit, encoded_units
 from polyclone.holdings import Holdings
+from polyclone.intake import ON_DISK, Changes, Content, Intake, is_unchanged, parted
 from polyclone.model import Model
-from polyclone.parsing import Parsed, Parser
-from polyclone.reading import MAX_FILE_BYTES, absolute, is_transient, read_cached
-from polyclone.snapshot import HeldFile, Snapshot, Stamp
+from polyclone.reading import absolute
+from polyclone.snapshot import HeldFile, Snapshot
 from polyclone.store import BlobStore, NullStore
-from polyclone.values import Extraction, Failure, Function, Match, SourceFile
+from polyclone.values import Failure, Function, Match, SourceFile
 from polyclone.workspace import Options, Progress, Report
 
 __all__ = ["ON_DISK", "Content", "LiveWorkspace", "Snapshot"]
@@ -37,30 +37,10 @@ logger = logging.getLogger(__name__)
 ENCODED_AT_ONCE = 16
 """Contents encoded between two looks at who wants to cancel: some 0.3 s of work."""
 PUBLISHED_EVERY_S = 0.5
-SETTLED_NS = 2_000_000_000
-"""A file changed so shortly before it was read may change again without a new time stamp: some file systems count in
-two seconds. It is read again next time, as git does with what it calls racily clean."""
 _LOOKED_AT_SINGLY = 64
 """So many changed files are looked at one by one; for more of them, the folders are walked."""
-_READ_BESIDE = 8
-"""So many files are read by the worker that reads what is edited; more of them get workers of their own."""
 
 Publish = Callable[[Snapshot, frozenset[str]], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """What a path holds: the text that an editor has of it, or whatever is on disk."""
-
-    source: bytes | None = None
-    """None: read it from disk."""
-    language: str = ""
-    """A canonical name; empty to tell it from the path and the text."""
-
-
-ON_DISK = Content()
-Changes = Mapping[str, Content | None]
-"""Path → new content, or None for what is gone."""
 
 
 def _never() -> bool:
@@ -119,7 +99,6 @@ class LiveWorkspace:
         self.model = model
         self.options = options or Options()
         self.index_file = index_file
-        self._isolate = isolate
         self._store: BlobStore = store or NullStore()
         self._holdings = Holdings(
             model,
@@ -127,7 +106,9 @@ class LiveWorkspace:
             same_language=self.options.same_language,
             min_atoms=self._min_atoms(self.options),
         )
-        self._parser = self._new_parser(1)
+        self._intake = Intake(
+            self._store, jobs=self.options.jobs, timeout_s=self.options.parse_timeout_s, isolate=isolate
+        )
         self._roots: tuple[str, ...] = ()
         self._edited: set[str] = set()
         """Paths whose content an editor decides."""
@@ -143,7 +124,7 @@ class LiveWorkspace:
 
     def close(self) -> None:
         """Effect: ends the parser processes. Saves nothing."""
-        self._parser.close()
+        self._intake.close()
 
     def __enter__(self) -> LiveWorkspace:
         return self
@@ -173,7 +154,7 @@ class LiveWorkspace:
         Effect: reads files; fills the store; starts parser processes.
         """
         self._roots = tuple(dict.fromkeys(os.path.abspath(root) for root in roots))  # noqa: PTH100
-        self._parser.start()
+        self._intake.start()
         self._complete = False
         if self._holdings.files.keys() <= self._edited:
             self._restore()
@@ -206,7 +187,7 @@ class LiveWorkspace:
         or gone. What is on disk is held if a walk would find it. Only contents never seen before are encoded.
         `publish` and `cancelled` are as for `open`, and of use where many files changed at once.
         """
-        by_editors, on_disk = _parted(changes)
+        by_editors, on_disk = parted(changes)
         files = self._simply_changed(on_disk)
         walk = files is None or any(self._is_unknown(path) for path, content in by_editors.items() if content is None)
         changed = self._edit(by_editors)
@@ -216,7 +197,7 @@ class LiveWorkspace:
             return changed | self._follow(watch, first=on_disk, doubted=frozenset(on_disk))
         if on_disk:
             held: dict[str, HeldFile | None] = dict.fromkeys(on_disk)
-            held |= {file.path: file for file in self._read(files)}
+            held |= {file.path: file for file in self._intake.read(files, self._holdings.files)}
             changed |= self._hold(held, _UNWATCHED)
         return changed
 
@@ -226,7 +207,7 @@ class LiveWorkspace:
             return frozenset()
         sources = {path: content for path, content in changes.items() if content is not None}
         held: dict[str, HeldFile | None] = dict.fromkeys(changes)
-        held |= self._parse(sources)
+        held |= self._intake.parse(sources)
         self._edited -= changes.keys()
         self._edited |= sources.keys()
         for path in changes.keys() - sources.keys():
@@ -256,9 +237,7 @@ class LiveWorkspace:
             changed |= holdings.set_same_language(options.same_language)
         if (least := self._min_atoms(options)) != holdings.min_atoms:
             changed |= holdings.set_min_atoms(least, self._encode(holdings.newly_judgeable(least), _UNWATCHED))
-        if options.parse_timeout_s != old.parse_timeout_s:
-            self._parser.close()
-            self._parser = self._new_parser(1)
+        self._intake.configure(jobs=options.jobs, timeout_s=options.parse_timeout_s)
         self._publish(_Watch(publish=publish), changed)
         if options.discover != old.discover and self._roots:
             changed |= self._follow(_Watch(cancelled=cancelled, publish=publish))
@@ -328,7 +307,7 @@ class LiveWorkspace:
         files = self._holdings.files
         if not self._listed:
             return
-        stale = [path for path, file in files.items() if path not in self._edited and not _is_unchanged(file)]
+        stale = [path for path, file in files.items() if path not in self._edited and not is_unchanged(file)]
         changed = self._holdings.update(dict.fromkeys(stale))
         self._publish(_Watch(publish=publish), changed | files.keys())
 
@@ -378,7 +357,7 @@ class LiveWorkspace:
         if file.path in self._edited:
             return True
         held = self._holdings.files.get(file.path)
-        return held is not None and held.language == file.language and _is_unchanged(held)
+        return held is not None and held.language == file.language and is_unchanged(held)
 
     def _read_on(self, files: Sequence[SourceFile], watch: _Watch) -> frozenset[str]:
         """Read files, encode and hold them, batch by batch."""
@@ -386,7 +365,7 @@ class LiveWorkspace:
         batch: dict[str, HeldFile | None] = {}
         unknown: set[str] = set()
         since = time.monotonic()
-        with closing(self._read(files)) as read:
+        with closing(self._intake.read(files, self._holdings.files)) as read:
             for done, file in enumerate(read, 1):
                 watch.report(Progress("parse", done, len(files)))
                 batch[file.path] = file
@@ -408,7 +387,7 @@ class LiveWorkspace:
         if watch.cancelled():
             raise _CancelledError
         changes = watch.inbox()
-        by_editors, on_disk = _parted(changes)
+        by_editors, on_disk = parted(changes)
         self._doubted.update(on_disk)
         self._edited.difference_update(on_disk)
         changed = self._edit(by_editors)
@@ -455,44 +434,6 @@ class LiveWorkspace:
             and not unwanted.is_minified(path, language, sample)
         )
 
-    # --- reading ---
-
-    def _read(self, files: Sequence[SourceFile]) -> Generator[HeldFile]:
-        stamps: dict[str, Stamp | None] = {}
-        held = self._holdings.files
-
-        def stamped() -> Iterator[SourceFile]:
-            for file in files:
-                stamps[file.path] = _settled_stamp(file.location)
-                yield file
-
-        def known(digest: str, file: SourceFile) -> Extraction | None:
-            old = held.get(file.path)
-            if old is None or old.content_digest != digest or old.language != file.language:
-                return None
-            extraction = Extraction(functions=old.functions, failures=old.failures)
-            return None if is_transient(extraction) else extraction
-
-        parser = self._parser if len(files) <= _READ_BESIDE else self._new_parser(self.options.jobs)
-        try:
-            with closing(read_cached(parser, stamped(), self._store, known=known)) as read:
-                for parsed in read:
-                    yield _held(parsed, stamps.pop(parsed.file.path))
-        finally:
-            if parser is not self._parser:
-                parser.close()
-
-    def _parse(self, sources: Mapping[str, Content]) -> dict[str, HeldFile]:
-        """What editors have. It is not worth a place in the store: it changes with the next key."""
-        texts = {path: content.source or b"" for path, content in sources.items()}
-        files = []
-        for path, text in texts.items():
-            language = sources[path].language or languages.detect(path, text[: unwanted.HEAD_BYTES])
-            if language is not None:
-                files.append(SourceFile(path=path, location=path, language=language, size_bytes=len(text)))
-        # The bulk of the files may be under way in workers of their own; this one is never kept waiting.
-        return {parsed.file.path: _held(parsed, None) for parsed in self._parser.parse(files, sources=texts)}
-
     # --- holding ---
 
     def _hold(self, changes: Mapping[str, HeldFile | None], watch: _Watch) -> frozenset[str]:
@@ -527,50 +468,3 @@ class LiveWorkspace:
 
     def _min_atoms(self, options: Options) -> int:
         return self.model.min_atoms if options.min_atoms is None else options.min_atoms
-
-    def _new_parser(self, jobs: int) -> Parser:
-        return Parser(
-            jobs=jobs,
-            timeout_s=self.options.parse_timeout_s,
-            max_bytes=MAX_FILE_BYTES,
-            isolate=self._isolate,
-        )
-
-
-def _parted(changes: Changes) -> tuple[dict[str, Content | None], list[str]]:
-    """What editors decide, and the paths whose content is on disk."""
-    on_disk = [path for path, content in changes.items() if content is not None and content.source is None]
-    rest = set(on_disk)
-    return {path: content for path, content in changes.items() if path not in rest}, on_disk
-
-
-def _held(parsed: Parsed, stamp: Stamp | None) -> HeldFile:
-    file, digest, extraction = parsed
-    return HeldFile(
-        path=file.path,
-        language=file.language,
-        content_digest=digest,
-        stamp=None if is_transient(extraction) else stamp,
-        functions=extraction.functions,
-        digests=tuple(function.digest for function in extraction.functions),
-        failures=extraction.failures,
-    )
-
-
-def _is_unchanged(file: HeldFile) -> bool:
-    return file.stamp is not None and _stamp(file.path) == file.stamp
-
-
-def _stamp(location: str) -> Stamp | None:
-    try:
-        status = os.stat(location)  # noqa: PTH116
-    except OSError:
-        return None
-    return Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
-
-
-def _settled_stamp(location: str) -> Stamp | None:
-    """The stamp of a file about to be read; None if it changed just now and may change unnoticed."""
-    now = time.time_ns()
-    stamp = _stamp(location)
-    return stamp if stamp is not None and stamp.mtime_ns <= now - SETTLED_NS else None

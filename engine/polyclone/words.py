@@ -21,10 +21,11 @@ class Vocabulary:
     """Words → ids and weights, from a bundle's lexicon."""
 
     def __init__(self, lexicon: Lexicon) -> None:
-        self._rank = {word: rank for rank, (word, _) in enumerate(lexicon.words)}
-        self._first_hash = len(lexicon.words)
+        known = lexicon.words[: IDS // 2]
+        self._rank = {word: rank for rank, (word, _) in enumerate(known)}
+        self._first_hash = len(known)
         n = lexicon.documents
-        frequencies = [count for _, count in lexicon.words] + [0]
+        frequencies = [count for _, count in known] + [0]
         self.weights: NDArray[np.int64] = np.array(
             [round(PARTS * math.log1p(max(0.0, n - df + 0.5) / (df + 0.5))) for df in frequencies], np.int64
         )
