@@ -16,13 +16,13 @@ _UNIT = 2.0**16
 """Similarities are summed in multiples of 2⁻¹⁶: 2²⁰ squares of them stay below 2⁵³, where float64 is exact."""
 NEAREST = 10
 """So many nearest ones of each other language are known of a vector, as in the paper. Where a language has fewer,
-those that lack count as similarity 0: one of few is not crowded."""
+those that lack count as likeness 0: one of few is not crowded."""
 HELD = NEAREST + 6
 """So many are kept, so that a few may go before a row has to search again."""
 NOBODY = -1
 AGREEMENT = 0.5
 """How much the agreement of words counts beside the similarity of vectors where the nearest are told apart."""
-UNKNOWN = np.float32(np.nan)
+_UNKNOWN = np.float32(np.nan)
 
 Handles = NDArray[np.int64]
 
@@ -125,7 +125,7 @@ class Column:
         touched, numbers = np.unique(owners, return_inverse=True)
         names = np.concatenate([self.best[touched].ravel(), handles[chosen]])
         values = np.concatenate([self.similarity[touched].ravel(), scores[asking, chosen]])
-        likeness = np.concatenate([self.likeness[touched].ravel(), np.full(len(owners), UNKNOWN)])
+        likeness = np.concatenate([self.likeness[touched].ravel(), np.full(len(owners), _UNKNOWN)])
         numbers = np.concatenate([np.repeat(np.arange(len(touched)), HELD), numbers])
         order = np.lexsort((np.where(names == NOBODY, np.iinfo(np.uint64).max, keys[names]), -values, numbers))
         first = np.searchsorted(numbers[order], np.arange(len(touched)))
