@@ -1,7 +1,8 @@
 """Vectors → judged pairs: candidates per target language, rules against hubs, probability, reasons.
 
 A pair is a candidate when each side is the other's nearest in the other's language (mutual nearest neighbours by
-CSLS, see `index.table`) and stands out from the background of both. The pair head judges candidates only.
+CSLS and the consensus of files, see `index.table`) and stands out from the background of both. The pair head judges
+candidates only.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def find_candidates(
     *,
     words: Sequence[Words] | None = None,
     weights: NDArray[np.int64] | None = None,
+    files: NDArray[np.uint64] | None = None,
     same_language: bool = False,
     keys: NDArray[np.uint64] | None = None,
     advance: Callable[[int], None] | None = None,
@@ -55,14 +57,15 @@ def find_candidates(
     One neighbour, not several: more would let siblings in, `AND.eval` in one language beside `OR.eval` in the
     other, when each has its own counterpart. Of neighbours equally near the one with the lowest of `keys` (n,)
     is taken, by default the first. `weights` are those of words, as `Vocabulary` has them; without words and weights
-    vectors alone decide.
+    vectors alone decide. `files` (n,) says by any number which rows stand in one file; without it none do.
     """
     table = NeighbourTable(codes.dimension, weights, within=same_language)
     if keys is None:
         keys = np.arange(len(codes), dtype=np.uint64)
     for start in range(0, len(codes), _INSERTED):
         block = slice(start, start + _INSERTED)
-        table.insert(codes.take(block), languages[block], keys[block], None if words is None else words[block])
+        told = None if words is None else words[block]
+        table.insert(codes.take(block), languages[block], keys[block], told, None if files is None else files[block])
         if advance:
             advance(len(languages[block]))
     # In an empty table the handles are the positions.

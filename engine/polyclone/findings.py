@@ -5,6 +5,7 @@ A unit is a content, however many functions have it. Pairs are judged by unit, a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -96,6 +97,12 @@ def side_of(unit: Unit, copies: Mapping[str, Sequence[Function]]) -> Side:
 def key_of(digest: str) -> int:
     """Which of two units comes first where something has to: the first 64 bits of the digest decide."""
     return int(digest[:16], 16)
+
+
+def file_of(copies: Sequence[Function]) -> int:
+    """A number for the file that a unit stands in: that of the first of its functions."""
+    path = copies[0].path.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(path, digest_size=8).digest())
 
 
 def match(one: Function, other: Function, edge: Edge) -> Match:

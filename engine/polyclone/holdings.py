@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyclone.detect import Judge, Side, codes_from, mutual, place
-from polyclone.findings import Edge, Query, Unit, edge_of, key_of, nearest, side_of
+from polyclone.findings import Edge, Query, Unit, edge_of, file_of, key_of, nearest, side_of
 from polyclone.index import Codes, NeighbourTable
 from polyclone.model import Model
 from polyclone.snapshot import Counts, HeldFile, Snapshot
@@ -149,6 +149,7 @@ class Holdings:
         dead = [digest for digest in before if digest not in self._copies and digest in self.units]
         # What comes first may take the place of what goes, so that nobody has to search for another nearest.
         self._insert(born)
+        self._move_units(before)
         self.table.remove([self.handles[digest] for digest in dead])
         old, self._pairs = self._pairs, _packed(*mutual(self.table))
         renamed = [d for d, same in before.items() if same and self._copies.get(d, same)[0].name != same[0].name]
@@ -175,13 +176,21 @@ class Holdings:
         keys = np.array([key_of(unit.digest) for unit in born], np.uint64)
         codes = codes_from(unit.values for unit in born)
         words = [unit.words for unit in born]
-        handles = self.table.insert(codes, [unit.language for unit in born], keys, words)
+        files = np.array([file_of(self._copies[unit.digest]) for unit in born], np.uint64)
+        handles = self.table.insert(codes, [unit.language for unit in born], keys, words, files)
         for unit, handle in zip(born, handles.tolist(), strict=True):
             self.units[unit.digest] = unit
             self.handles[unit.digest] = handle
             self._digests[handle] = unit.digest
             if unit.is_cut:
                 self._truncated += len(self._copies[unit.digest])
+
+    def _move_units(self, before: Mapping[str, tuple[Function, ...]]) -> None:
+        """Tell the table which units stand in another file now."""
+        moved = [d for d, same in before.items() if same and self._copies.get(d, same)[0].path != same[0].path]
+        if moved:
+            handles = np.array([self.handles[digest] for digest in moved], np.int64)
+            self.table.move(handles, np.array([file_of(self._copies[digest]) for digest in moved], np.uint64))
 
     def _pairs_of(self, digests: Sequence[str]) -> _Pairs:
         """Those pairs that have one of the units on a side."""

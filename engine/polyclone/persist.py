@@ -42,7 +42,7 @@ from polyclone.values import Extraction, Reason, SourceFile
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the table keeps something else, or a unit comes to other words (`polyclone.words`)."""
 _MAGIC = b"polyclone index\n"
 _DIGEST_BYTES = 32

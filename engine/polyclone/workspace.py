@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from polyclone.caching import encode_cached
 from polyclone.detect import Judge, codes_from, find_candidates, place
 from polyclone.discover import DiscoverOptions, Discovery, discover
@@ -23,6 +25,7 @@ from polyclone.findings import (
     copies_by_digest,
     edges_of,
     encoded_units,
+    file_of,
     grouped,
     innermost,
     nearest,
@@ -157,7 +160,7 @@ class Workspace:
         functions = self.functions
         copies, too_small = self._copies(functions)
         units = self._units(copies, tell)
-        pairs = self._search(units, tell)
+        pairs = self._search(units, copies, tell)
         threshold = options.threshold(self.model)
         tell(Progress("judge", 0, len(pairs)))
         edges, unverified = edges_of(Judge(self.model.verifier), pairs, copies, threshold)
@@ -225,7 +228,9 @@ class Workspace:
 
         return encoded_units([(d, copies[d][0]) for d in digests], self.model, self._store, advance)
 
-    def _search(self, units: Sequence[Unit], tell: Report) -> list[tuple[Unit, Unit]]:
+    def _search(
+        self, units: Sequence[Unit], copies: Mapping[str, Sequence[Function]], tell: Report
+    ) -> list[tuple[Unit, Unit]]:
         """The pairs of units to be judged."""
         searched = 0
         tell(Progress("search", 0, len(units)))
@@ -240,6 +245,7 @@ class Workspace:
             [unit.language for unit in units],
             words=[unit.words for unit in units],
             weights=self.model.vocabulary.weights,
+            files=np.array([file_of(copies[unit.digest]) for unit in units], np.uint64),
             same_language=self.options.same_language,
             advance=advance,
         )

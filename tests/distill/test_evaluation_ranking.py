@@ -217,7 +217,8 @@ def test_csls_is_its_definition(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(scorer.pairs(left, right), found[left, right], atol=1e-6)
 
 
-def test_an_evaluation_compares_as_a_scan_does(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("filed", [False, True])
+def test_an_evaluation_compares_as_a_scan_does(filed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scorers, "_ROWS", 7)
     chance = np.random.default_rng(2)
     codes = quantise(unit_vectors(90, 2))
@@ -227,14 +228,20 @@ def test_an_evaluation_compares_as_a_scan_does(monkeypatch: pytest.MonkeyPatch) 
     classes = np.full(90, -1)
     labels = Labels(classes=classes, languages=languages, clusters=np.zeros(90, np.int64), names=("a", "b", "c"))
     cosine = DenseScorer(codes.to_vectors())
-    scorer = ScanScorer(cosine, AgreementScorer(words, weights), languages)
+    files = chance.integers(0, 12, 90) if filed else None
+    scorer = ScanScorer(cosine, AgreementScorer(words, weights), languages, files)
     alerts = mutual_best(rank(scorer, labels)[1], labels)
     table = NeighbourTable(6, weights)
-    table.insert(codes, [labels.names[i] for i in languages], np.arange(90, dtype=np.uint64), words)
+    told = files.astype(np.uint64) if files is not None else None
+    table.insert(codes, [labels.names[i] for i in languages], np.arange(90, dtype=np.uint64), words, told)
     left, right = table.pairs(deviations=0.0, least=10**6)
     found = {(min(a, b), max(a, b)) for a, b in zip(left.tolist(), right.tolist(), strict=True)}
     assert set(zip(alerts.left.tolist(), alerts.right.tolist(), strict=True)) == found
     assert len(found) > 10
+    if files is not None:
+        fileless = ScanScorer(cosine, AgreementScorer(words, weights), languages)
+        without = mutual_best(rank(fileless, labels)[1], labels)
+        assert set(zip(without.left.tolist(), without.right.tolist(), strict=True)) != found
     # Words do something, and what is not among the ten nearest comes after them, by the cosine.
     wordless = mutual_best(rank(CslsScorer(cosine, languages), labels)[1], labels)
     assert set(zip(wordless.left.tolist(), wordless.right.tolist(), strict=True)) != found

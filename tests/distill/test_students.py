@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from polyclone_distill.trainer.architecture import RmsNorm
+from polyclone_distill.trainer.convolution import ConvolutionBlock
 from polyclone_distill.trainer.errors import TrainerError
 from polyclone_distill.trainer.model import Encoder, EncoderConfig, upgrade_state
 from polyclone_distill.trainer.recurrent import mirror, reorder
@@ -138,6 +139,22 @@ def test_a_rotation_depends_on_the_distance_alone() -> None:
     for distance in range(-5, 6):
         torch.testing.assert_close(dots.diagonal(distance), dots.diagonal(distance)[0].expand(10 - abs(distance)))
     torch.testing.assert_close(dots[0, 0], q @ k)
+
+
+def test_a_convolution_is_the_same_in_training_and_after() -> None:
+    torch.manual_seed(0)
+    block = ConvolutionBlock(dataclasses.replace(tiny("conv").config, dropout=0.0))
+    x, mask = torch.randn(3, 9, block.mix.in_channels), (torch.arange(9) < torch.tensor([[9], [4], [1]])).float()
+    results = []
+    for training in (True, False):
+        read = x.clone().requires_grad_()
+        block.zero_grad()
+        out = block.train(training)(read, mask.unsqueeze(-1))
+        out.square().sum().backward()
+        results.append([out.detach(), read.grad, *(p.grad.clone() for p in block.parameters() if p.grad is not None)])
+    assert len(results[0]) == 2 + sum(1 for _ in block.parameters())
+    for trained, judged in zip(*results, strict=True):
+        torch.testing.assert_close(trained, judged)
 
 
 def test_a_norm_by_hand() -> None:

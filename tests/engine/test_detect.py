@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -40,6 +41,7 @@ def by_definition(
     same_language: bool,
     near: set[tuple[int, int]] | None = None,
     words: Sequence[Words] | None = None,
+    files: Sequence[int] | None = None,
 ) -> Found:
     """The pairs. Those whose background decides within 1e-3 go to `near`, too: either answer is right."""
     found: Found = set()
@@ -61,8 +63,28 @@ def by_definition(
             total += float(like[i, j])
         return total / NEAREST
 
+    def csls(i: int, j: int) -> float:
+        return 2.0 * float(like[i, j]) - crowding(j, languages[i])
+
+    told = list(range(n)) if files is None else list(files)
+    votes = {
+        (i, name): max(similar(i, name), key=lambda j: csls(i, j))
+        for i in range(n)
+        for name in rows
+        if similar(i, name)
+    }
+
+    def support(i: int, j: int) -> float:
+        if languages[i] == languages[j] and told[i] == told[j]:
+            return 0.0
+        others = [other for other in rows[languages[i]] if told[other] == told[i] and other != i]
+        cast = sum(told[votes[other, languages[j]]] == told[j] for other in others)
+        share = sum(told[other] == told[j] for other in rows[languages[j]]) / len(rows[languages[j]])
+        chance = len(others) * share
+        return max(cast - chance - 2.0 * math.sqrt(chance), 0.0) / (len(others) + 2)
+
     def nearest(i: int, name: str) -> int:
-        return max(similar(i, name), key=lambda j: 2.0 * float(like[i, j]) - crowding(j, languages[i]))
+        return max(similar(i, name), key=lambda j: csls(i, j) + 0.75 * (support(i, j) + support(j, i)) / 2)
 
     for i in range(n):
         for j in range(i + 1, n):
@@ -111,6 +133,9 @@ def test_candidates_are_those_of_the_definition(languages: list[str], seed: int,
     words = [np.flatnonzero(chance.random(12) < 0.4).astype(np.uint32) for _ in languages]
     told = find_candidates(codes, languages, words=words, weights=WEIGHTS, same_language=same_language)
     assert as_found(told) == by_definition(codes, languages, same_language=same_language, words=words)
+    files = chance.integers(0, 4, len(languages))
+    told = find_candidates(codes, languages, files=files.astype(np.uint64), same_language=same_language)
+    assert as_found(told) == by_definition(codes, languages, same_language=same_language, files=files.tolist())
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -136,6 +161,28 @@ def test_large_languages_ask_for_more_than_a_rank(same_language: bool, monkeypat
     assert len(near) < len(expected) / 4
     monkeypatch.setattr("polyclone.detect.BACKGROUND_LEAST", 1000)
     assert len(find_candidates(codes, languages, same_language=same_language)) > len(found)
+
+
+@pytest.mark.parametrize("dense", [0, 1 << 20])
+def test_the_others_of_a_file_decide_between_two(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`size` of a stack is as near to that of a queue; where the rest of the stack is, there is its own."""
+    monkeypatch.setattr("polyclone.index.consensus._DENSE", dense)
+    chance = np.random.default_rng(4)
+    # Eight methods for each of five classes in two languages; the last method is the same in all.
+    methods = chance.standard_normal((5, 8, 40))
+    methods[:, 7] = methods[0, 7]
+    here, there = (methods + 0.1 * chance.standard_normal(methods.shape) for _ in range(2))
+    codes = quantise(np.concatenate([here, there]).reshape(80, 40).astype(np.float32))
+    languages = ["go"] * 40 + ["java"] * 40
+    files = np.repeat(np.arange(10, dtype=np.uint64) * 2**60, 8)
+    ported = {(i, i + 40) for i in range(40)}
+    assert as_found(find_candidates(codes, languages, files=files)) == ported
+    alone = as_found(find_candidates(codes, languages))
+    assert {pair for pair in ported if pair[0] % 8 != 7} <= alone
+    assert len(ported - alone) >= 3
+    # Strangers in a file prove nothing.
+    mixed = as_found(find_candidates(codes, languages, files=chance.permutation(files)))
+    assert mixed == alone
 
 
 def test_candidates_are_ordered_and_of_two_languages() -> None:

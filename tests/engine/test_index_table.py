@@ -33,6 +33,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("insert"), st.lists(rows, max_size=5)),
         st.tuples(st.just("remove"), st.lists(st.integers(0, 100), max_size=4)),
+        st.tuples(st.just("move"), st.lists(st.tuples(st.integers(0, 100), st.integers(0, 3)), max_size=4)),
         st.tuples(st.just("within"), st.booleans()),
         st.tuples(st.just("save"), st.none()),
     ),
@@ -103,6 +104,25 @@ def by_definition(held: dict[int, Row], within: bool) -> dict[tuple[int, str], t
     return found
 
 
+def made_anew(held: dict[int, Row], file: dict[int, int], within: bool) -> NeighbourTable:
+    table = NeighbourTable(DIMENSION, WEIGHTS, within=within)
+    numbers = sorted(held, reverse=True)
+    table.insert(
+        codes([held[number][1] for number in numbers]),
+        [held[number][0] for number in numbers],
+        np.array([key_of(number) for number in numbers], np.uint64),
+        [bag(held[number][2]) for number in numbers],
+        np.array([2**63 + file[number] for number in numbers], np.uint64),
+    )
+    return table
+
+
+def pairs_of(table: NeighbourTable) -> set[frozenset[int]]:
+    """Keys of the pairs."""
+    left, right = table.pairs(deviations=0.0, least=3)
+    return {frozenset(pair) for pair in zip(table.keys(left).tolist(), table.keys(right).tolist(), strict=True)}
+
+
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(steps, st.integers(1, 4), st.integers(1, 4), st.integers(0, 2))
 def test_any_history_leads_to_the_definition(
@@ -117,6 +137,7 @@ def test_any_history_leads_to_the_definition(
         table = NeighbourTable(DIMENSION, WEIGHTS)
         held: dict[int, Row] = {}
         handle: dict[int, int] = {}
+        file: dict[int, int] = {}
         count = 0
         for action, value in history:
             if action == "insert":
@@ -125,13 +146,19 @@ def test_any_history_leads_to_the_definition(
                 count += len(value)
                 keys = np.array([key_of(number) for number in numbers], np.uint64)
                 words = [bag(some) for _, _, some in value]
-                handles = table.insert(codes([vector for _, vector, _ in value]), names, keys, words)
+                files = np.array([number % 3 for number in numbers], np.uint64)
+                handles = table.insert(codes([vector for _, vector, _ in value]), names, keys, words, files)
+                file |= dict(zip(numbers, files.tolist(), strict=True))
                 handle |= dict(zip(numbers, handles.tolist(), strict=True))
                 held |= dict(zip(numbers, value, strict=True))
             elif action == "remove":
                 gone = {sorted(held)[i % len(held)] for i in value} if held else set()
                 table.remove([handle[number] for number in gone])
                 held = {number: row for number, row in held.items() if number not in gone}
+            elif action == "move":
+                moved = {sorted(held)[i % len(held)]: place for i, place in value} if held else {}
+                table.move(np.array([handle[n] for n in moved], np.int64), np.array([*moved.values()], np.uint64))
+                file |= moved
             elif action == "within":
                 table.set_within(value)
             else:
@@ -141,6 +168,7 @@ def test_any_history_leads_to_the_definition(
             for left, right in zip(*(t.pairs(deviations=0.0, least=3) for t in (table, fresh)), strict=True):
                 assert left.tolist() == right.tolist()
             assert known(table) == by_definition(held, table.within)
+            assert pairs_of(table) == pairs_of(made_anew(held, file, table.within))
             assert len(table) == len(held)
 
 

@@ -66,8 +66,14 @@ class Following(RuleBasedStateMachine):
         self.options = Options(min_probability=0.6)
         self.roots = [self.base / "one", self.base / "two"]
         self.edited: dict[str, tuple[str, bytes]] = {}
-        self.patch = mock.patch.multiple("polyclone.detect", BACKGROUND_LEAST=3, BACKGROUND_Z=0.5)
-        self.patch.start()
+        self.patches = [
+            mock.patch.multiple("polyclone.detect", BACKGROUND_LEAST=3, BACKGROUND_Z=0.5),
+            # Among so few functions chance would explain every vote.
+            mock.patch("polyclone.index.consensus.DEVIATIONS", -1.0),
+            mock.patch("polyclone.index.table.CONSENSUS", 3.0),
+        ]
+        for patch in self.patches:
+            patch.start()
         self.live = self.started()
 
     def a_model(self) -> Any:
@@ -78,7 +84,8 @@ class Following(RuleBasedStateMachine):
         return LiveWorkspace(self.model, options=self.options, store=self.store, index_file=index, isolate=False)
 
     def teardown(self) -> None:
-        self.patch.stop()
+        for patch in self.patches:
+            patch.stop()
         self.live.close()
         shutil.rmtree(self.base)
 

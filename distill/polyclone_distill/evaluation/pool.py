@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from polyclone import languages
 from polyclone.errors import UsageError
 
@@ -56,6 +57,8 @@ class Item:
     """Where it stands, for people."""
     cluster: str = ""
     """What is resampled as one; `` for the class itself."""
+    file: str = ""
+    """In which file of a workspace it stands; `` if it is alone in its file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,11 @@ class Pool:
             clusters=np.array([clusters[item.cluster or item.group] for item in self.items], dtype=np.int64),
             names=names,
         )
+
+    def files(self) -> NDArray[np.int64]:
+        """(n,): the file of each item by a number."""
+        names = [item.file or f"\0{position}" for position, item in enumerate(self.items)]
+        return np.asarray(np.unique(names, return_inverse=True)[1], dtype=np.int64)
 
 
 def load_pool(path: Path, options: PoolOptions) -> Pool:

@@ -143,6 +143,7 @@ def load_workspace(
                 name=function.name,
                 origin=f"{function.path}:{function.span.start_line0 + 1}",
                 cluster=key[0] if key else place,
+                file=function.path,
             )
         )
     return Pool(items=sort_items(items), counts=counts)

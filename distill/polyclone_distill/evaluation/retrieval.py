@@ -100,7 +100,7 @@ def evaluate_pool(
             # A scan compares so, and has the head judge what is mutually best then.
             vocabulary = model.vocabulary
             agreement = AgreementScorer([vocabulary.ids(text) for text in texts], vocabulary.weights)
-            compared = ScanScorer(scorer, agreement, labels.languages)
+            compared = ScanScorer(scorer, agreement, labels.languages, pool.files())
             result, _, alerts = _measure(view, SCAN, compared, labels, bootstrap, reference)
             results += [result, _judge(view, model, texts, alerts, labels, bootstrap)]
             log.info("%s, %s: done", view, MODEL)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from polyclone.index.agreement import PARTS, SMOOTHING, Words
 from polyclone.index.columns import AGREEMENT, NEAREST
+from polyclone.index.consensus import CONSENSUS, Ballot, consensus, numbered
 from scipy import sparse
 
 from .baselines import bm25, tfidf
@@ -183,34 +184,48 @@ class CslsScorer:
 
 
 class ScanScorer:
-    """Compares as a scan does: of each language the ten nearest by cosine, these by CSLS of their likeness.
+    """Compares as a scan does: of each language the ten nearest by cosine, these by CSLS of their likeness, and by
+    how far the others of their files agree.
 
     Likeness is the cosine and `AGREEMENT` times how far the words agree. What is not among the ten nearest of a query
     comes after them, by the cosine; a score is therefore the same for both orders only where both are.
-    `languages` int64 (n,), ascending.
+    `languages` int64 (n,), ascending; `files` (n,), any number for each file: without it, each unit is alone in one.
     """
 
-    def __init__(self, cosine: Scorer, agreement: Scorer, languages: NDArray[np.int64]) -> None:
+    def __init__(
+        self, cosine: Scorer, agreement: Scorer, languages: NDArray[np.int64], files: NDArray[np.int64] | None = None
+    ) -> None:
         self._cosine, self._agreement, self._languages = cosine, agreement, languages
         present, starts = np.unique(languages, return_index=True)
         bounds = [*starts.tolist(), len(languages)]
         self._shelves = list(zip(present.tolist(), bounds, bounds[1:], strict=False))
-        self._crowding = np.zeros((int(present.max(initial=-1)) + 1, cosine.size), dtype=np.float32)
-        for first in range(0, cosine.size, _ROWS):
-            rows = slice(first, min(first + _ROWS, cosine.size))
+        count = int(present.max(initial=-1)) + 1
+        self._crowding = np.zeros((count, cosine.size), dtype=np.float32)
+        blocks = [slice(first, min(first + _ROWS, cosine.size)) for first in range(0, cosine.size, _ROWS)]
+        for rows in blocks:
             near, likeness, _ = self._compare(rows)
             for language, start, end in self._shelves:
                 close = np.where(near[:, start:end], likeness[:, start:end], 0.0)
                 self._crowding[language, rows] = close.sum(axis=1) / NEAREST
+        self._files = _FileVotes(self._shelves, files if files is not None else np.arange(cosine.size))
+        # By unit and language: the nearest, without what its file says.
+        votes = np.full((cosine.size, count), -1, dtype=np.int64)
+        for rows in blocks:
+            near, scores, _ = self._score(rows)
+            for language, start, end in self._shelves:
+                best = np.where(near[:, start:end], scores[:, start:end], -np.inf)
+                votes[rows, language] = np.where(np.isinf(best.max(axis=1)), -1, best.argmax(axis=1))
+        self._files.cast(votes)
 
     @property
     def size(self) -> int:
         return self._cosine.size
 
     def block(self, rows: slice) -> Scores:
-        near, likeness, cosine = self._compare(rows)
-        crowding = self._crowding[self._languages[rows]] + self._crowding[:, rows].T[:, self._languages]
-        return np.asarray(np.where(near, _AHEAD + 2.0 * likeness - crowding, cosine), dtype=np.float32)
+        near, scores, cosine = self._score(rows)
+        asking, candidates = np.nonzero(near)
+        scores[asking, candidates] += self._files.consensus(asking + rows.start, candidates)
+        return np.asarray(np.where(near, _AHEAD + scores, cosine), dtype=np.float32)
 
     def symmetric(self, rows: slice, block: Scores) -> Scores:
         return block
@@ -219,7 +234,14 @@ class ScanScorer:
         likeness = self._cosine.pairs(left, right) + AGREEMENT * self._agreement.pairs(left, right)
         crowding, languages = self._crowding, self._languages
         both = crowding[languages[left], right] + crowding[languages[right], left]
-        return np.asarray(_AHEAD + 2.0 * likeness - both, dtype=np.float32)
+        counted = self._files.consensus(left, right)
+        return np.asarray(_AHEAD + 2.0 * likeness - both + counted, dtype=np.float32)
+
+    def _score(self, rows: slice) -> tuple[NDArray[np.bool_], Scores, Scores]:
+        """(b, n): who is among the ten nearest of its language, CSLS of the likeness, cosine."""
+        near, likeness, cosine = self._compare(rows)
+        crowding = self._crowding[self._languages[rows]] + self._crowding[:, rows].T[:, self._languages]
+        return near, 2.0 * likeness - crowding, cosine
 
     def _compare(self, rows: slice) -> tuple[NDArray[np.bool_], Scores, Scores]:
         """(b, n): who is among the ten nearest of its language, likeness, cosine."""
@@ -232,6 +254,35 @@ class ScanScorer:
             nearest = np.argsort(-own[:, start:end], axis=1, kind="stable")[:, :count]
             np.put_along_axis(near[:, start:end], nearest, values=True, axis=1)
         return near, cosine + np.float32(AGREEMENT) * self._agreement.block(rows), cosine
+
+
+class _FileVotes:
+    """What the consensus of files counts, for every two languages."""
+
+    def __init__(self, shelves: Sequence[tuple[int, int, int]], files: NDArray[np.int64]) -> None:
+        self._shelves = shelves
+        self._numbered = {name: numbered(files[start:end].astype(np.uint64)) for name, start, end in shelves}
+        self._ballots: dict[tuple[int, int], Ballot] = {}
+
+    def cast(self, nearest: NDArray[np.int64]) -> None:
+        """`nearest` (n, languages): the place that the nearest of a unit has in its language, -1 for none."""
+        for name, start, end in self._shelves:
+            for other, _, _ in self._shelves:
+                if other != name:
+                    files = (self._numbered[name], self._numbered[other])
+                    self._ballots[name, other] = Ballot(*files, nearest[start:end, other])
+
+    def consensus(self, left: Rows, right: Rows) -> Scores:
+        """(m,) for pairs of positions; 0 for two of one language."""
+        found = np.zeros(len(left), dtype=np.float32)
+        for name, start, end in self._shelves:
+            mine = np.flatnonzero((left >= start) & (left < end))
+            for other, first, last in self._shelves:
+                if other != name:
+                    rows = mine[(right[mine] >= first) & (right[mine] < last)]
+                    ballots = self._ballots[name, other], self._ballots[other, name]
+                    found[rows] = CONSENSUS * consensus(*ballots, left[rows] - start, right[rows] - first)
+        return found
 
 
 def _product(rows: Any, columns: Any) -> Scores:

@@ -5,7 +5,7 @@ search gives the same bits for every block size, thread count and linear algebra
 compares everything with everything and is recommended up to 100,000 functions; an approximate index for
 more can stand behind the same `VectorIndex` protocol, with the exact one as its oracle. `NeighbourTable` keeps
 the answers to the one question that findings ask, who is nearest to whom, while vectors come and go; there the
-words of units count beside their vectors.
+words of units count beside their vectors, and the files they stand in.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ added can be taken away again without a trace. A table that grew and shrank equa
 Some vectors are near to everybody (hubs), and a counterpart often comes second to one. So the nearest are told
 apart by cross-domain similarity local scaling (CSLS; Conneau et al. 2018, eq. 3): twice their likeness less how
 crowded either of them is, that is, less its mean likeness to its nearest ones of the other's language. Likeness is
-the cosine and half of how far their words agree (`agreement`).
+the cosine and half of how far their words agree (`agreement`). What the other vectors of their files are nearest to
+counts besides (`consensus`).
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from numpy.typing import NDArray
 from polyclone.index.agreement import Bags, Words, bags_of, flatten
 from polyclone.index.codes import Codes
 from polyclone.index.columns import NEAREST, NOBODY, Column, Handles, add
+from polyclone.index.consensus import CONSENSUS, Ballot, consensus, numbered
 from polyclone.index.exact import dots, parts
 
 _BLOCK_ROWS = 256
 _BLOCK_COLUMNS = 2048
 _WORDLESS: Words = np.zeros(0, np.uint32)
+
+_ALONE = np.uint64(2**64 - 1)
+"""Counted down from here are the files of vectors of which none was told."""
 
 T = TypeVar("T", bound=np.generic)
 
@@ -48,6 +53,20 @@ class Shelf:
         return Codes(self.values[: self.count], self.scales[: self.count])
 
 
+@dataclass(slots=True, eq=False)
+class _Near:
+    """The nearest of each of n rows in another language."""
+
+    rows: NDArray[np.int64]
+    """(n, k) rows there, -1 for nobody; the most similar first, ties by key."""
+    scores: NDArray[np.float64]
+    """(n, k), how near they are; -inf where there is nobody."""
+
+    def chosen(self) -> NDArray[np.int64]:
+        """(n,): the best of each, the first of equals; -1 for nobody."""
+        return np.take_along_axis(self.rows, self.scores.argmax(axis=1)[:, None], 1)[:, 0]
+
+
 class NeighbourTable:
     """Vectors of several languages and their nearest ones. Not thread-safe.
 
@@ -62,9 +81,10 @@ class NeighbourTable:
         self._within = within
         self._shelves: dict[str, Shelf] = {}
         self._next = 0
-        # By handle: in which row of its shelf it stands, and its key.
+        # By handle: in which row of its shelf it stands, its key, and the number of its file.
         self._row = np.zeros(64, np.int64)
         self._key = np.zeros(64, np.uint64)
+        self._file = np.zeros(64, np.uint64)
         self._language: dict[int, str] = {}
         # Mutual pairs of two languages, as long as neither changes.
         self._found: dict[tuple[str, str, float, int], tuple[Handles, Handles]] = {}
@@ -101,14 +121,19 @@ class NeighbourTable:
         languages: Sequence[str],
         keys: NDArray[np.uint64],
         words: Sequence[Words] | None = None,
+        files: NDArray[np.uint64] | None = None,
     ) -> Handles:
-        """Take in n vectors, `codes[i]` of `languages[i]` with `words[i]`. Returns their handles, int64 (n,)."""
+        """Take in n vectors, `codes[i]` of `languages[i]` with `words[i]` in the file numbered `files[i]`.
+
+        Returns their handles, int64 (n,). Without `files` each is alone in its file.
+        """
         if codes.dimension != self.dimension:
             raise ValueError(f"vectors have {codes.dimension} dimensions, the table has {self.dimension}")
         handles = np.arange(self._next, self._next + len(codes), dtype=np.int64)
         self._next += len(codes)
-        self._row, self._key = _grown(self._row, self._next), _grown(self._key, self._next)
+        self._make_room()
         self._key[handles] = keys
+        self._file[handles] = _ALONE - handles.astype(np.uint64) if files is None else files
         self._language.update(zip(handles.tolist(), languages, strict=True))
         self._bags.put(handles.tolist(), [_WORDLESS] * len(codes) if words is None else words)
         positions: defaultdict[str, list[int]] = defaultdict(list)
@@ -137,6 +162,11 @@ class NeighbourTable:
         for language, gone in by_language.items():
             self._search_again(language, np.array(gone, np.int64))
 
+    def move(self, handles: Handles, files: NDArray[np.uint64]) -> None:
+        """Vectors (their handles) stand in other files now."""
+        self._file[handles] = files
+        self._forget({self._language[handle] for handle in handles.tolist()})
+
     def set_within(self, within: bool) -> None:
         """Begin or cease to compare within a language. To begin costs a search of each language in itself."""
         if within == self._within:
@@ -153,6 +183,11 @@ class NeighbourTable:
     def _forget(self, languages: Iterable[str]) -> None:
         changed = set(languages)
         self._found = {key: pairs for key, pairs in self._found.items() if changed.isdisjoint(key[:2])}
+
+    def _make_room(self) -> None:
+        """For what is known by handle."""
+        self._row, self._key = _grown(self._row, self._next), _grown(self._key, self._next)
+        self._file = _grown(self._file, self._next)
 
     def _append(self, language: str, codes: Codes, handles: Handles) -> None:
         shelf = self._shelf(language)
@@ -278,8 +313,8 @@ class NeighbourTable:
     def pairs(self, *, deviations: float, least: int) -> tuple[Handles, Handles]:
         """All pairs (a, b), int64 (p,) each, that are each other's nearest and stand out from the background.
 
-        Nearest by CSLS of their likeness, of the `NEAREST` that are most similar; of equals the more similar one,
-        then the lower key.
+        Nearest by CSLS of their likeness and by the consensus of their files, of the `NEAREST` that are most similar;
+        of equals the more similar one, then the lower key. The files vote by CSLS alone.
         To stand out: where a language has `least` vectors or more, to be at least `deviations` standard deviations
         above the mean of the other side's similarities to all of it.
         """
@@ -302,35 +337,50 @@ class NeighbourTable:
         forward, backward = here.columns[other], there.columns[one]
         forward.compare_words(here.handles[: here.count], self._bags.agree)
         backward.compare_words(there.handles[: there.count], self._bags.agree)
-        nearest, similarity = self._nearest(here, forward, backward.crowding(there.count))
-        back, _ = self._nearest(there, backward, forward.crowding(here.count))
+        found = self._compared(here, forward, backward.crowding(there.count))
+        found_back = self._compared(there, backward, forward.crowding(here.count))
+        self._hear_files(here, there, found, found_back)
+        nearest, similarity = found.chosen(), forward.similarity[: here.count]
+        back = found_back.chosen()
         rows = np.flatnonzero(nearest != NOBODY)
         kept = back[nearest[rows]] == rows
         if one == other:
             kept &= rows < nearest[rows]
         rows = rows[kept]
-        nearest, similarity = nearest[rows], similarity[rows]
+        similarity = similarity[rows, found.scores[rows].argmax(axis=1)]
+        nearest = nearest[rows]
         outstanding = np.ones(len(rows), bool)
         for column, asking, size in ((forward, rows, there.count), (backward, nearest, here.count)):
             if size >= least:
                 outstanding &= similarity >= column.limit(asking, size, deviations)
         return here.handles[rows[outstanding]], there.handles[nearest[outstanding]]
 
-    def _nearest(
-        self, shelf: Shelf, column: Column, crowding: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Of each row of a shelf, the row of its nearest one by CSLS, -1 for nobody, and how similar that one is.
+    def _compared(self, shelf: Shelf, column: Column, crowding: NDArray[np.float64]) -> _Near:
+        """The nearest of each row of a shelf, by CSLS. `crowding` is that of the other language's rows.
 
-        `crowding` is that of the other language's rows. The row's own is the same for all and left out.
+        The row's own is the same for all and left out.
         """
         names, likeness = column.best[: shelf.count, :NEAREST], column.likeness[: shelf.count, :NEAREST]
         rows = np.where(names == NOBODY, NOBODY, self._row[names])
-        similarity = column.similarity[: shelf.count, :NEAREST]
-        if not len(crowding):
-            return rows[:, 0], similarity[:, 0]
         # What is lacking is like nobody, and never chosen where there is anybody.
-        chosen = (2.0 * likeness.astype(np.float64) - crowding[rows]).argmax(axis=1)[:, None]
-        return np.take_along_axis(rows, chosen, 1)[:, 0], np.take_along_axis(similarity, chosen, 1)[:, 0]
+        return _Near(rows, 2.0 * likeness.astype(np.float64) - crowding[rows])
+
+    def _hear_files(self, here: Shelf, there: Shelf, found: _Near, found_back: _Near) -> None:
+        """Add what the consensus of their files counts to the scores of both directions."""
+        files = numbered(self._file[here.handles[: here.count]])
+        other_files = numbered(self._file[there.handles[: there.count]])
+        ballot = Ballot(files, other_files, found.chosen())
+        ballot_back = Ballot(other_files, files, found_back.chosen())
+        for one, other, mine, theirs in (
+            (ballot, ballot_back, found, (files, other_files)),
+            (ballot_back, ballot, found_back, (other_files, files)),
+        ):
+            rows = np.arange(len(mine.rows))[:, None]
+            counted = CONSENSUS * consensus(one, other, rows, mine.rows)
+            if here is there:
+                # In one language a file is its own counterpart, which says nothing.
+                counted[theirs[0][rows] == theirs[1][mine.rows]] = 0.0
+            mine.scores += counted
 
     # --- to and from arrays ---
 
@@ -348,6 +398,7 @@ class NeighbourTable:
             arrays |= {f"{i}.values": shelf.values[:n], f"{i}.handles": shelf.handles[:n]}
             arrays[f"{i}.scales"] = shelf.scales[:n]
             arrays[f"{i}.keys"] = self._key[shelf.handles[:n]]
+            arrays[f"{i}.files"] = self._file[shelf.handles[:n]]
             arrays[f"{i}.words"], arrays[f"{i}.lengths"] = flatten(self.words(shelf.handles[:n]))
             for j, other in enumerate(names):
                 if other in shelf.columns:
@@ -364,7 +415,7 @@ class NeighbourTable:
         made = cls(int(arrays["dimension"]), weights, within=bool(arrays["within"]))
         every = [np.asarray(arrays[f"{i}.handles"], np.int64) for i in range(len(names))]
         made._next = 1 + max((int(handles.max()) for handles in every if len(handles)), default=-1)
-        made._row, made._key = _grown(made._row, made._next), _grown(made._key, made._next)
+        made._make_room()
         for i, name in enumerate(names):
             handles, n = every[i], len(every[i])
             values, scales = np.asarray(arrays[f"{i}.values"], np.int8), np.asarray(arrays[f"{i}.scales"], np.float32)
@@ -383,6 +434,7 @@ class NeighbourTable:
             made._shelves[name] = Shelf(n, np.array(codes.values), np.array(codes.scales), handles.copy(), columns)
             made._row[handles] = np.arange(n)
             made._key[handles] = np.asarray(arrays[f"{i}.keys"], np.uint64)
+            made._file[handles] = np.asarray(arrays[f"{i}.files"], np.uint64)
             made._language.update(dict.fromkeys(handles.tolist(), name))
             lengths = np.asarray(arrays[f"{i}.lengths"], np.int32)
             made._bags.put(handles.tolist(), bags_of(np.asarray(arrays[f"{i}.words"], np.uint32), lengths))
