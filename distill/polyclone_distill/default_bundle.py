@@ -70,6 +70,7 @@ def make_default(plan: DefaultPlan, *, show: Callable[[Any], None] | None = None
     made_of = [digest(data / name) for name in ("train.npz", "valid.npz", "start.pt")]
     made_of += [digest(path / "best.pt" if path.is_dir() else path) for path in (*teachers, plan.weights) if path]
     recipe = json.loads(json.dumps(dataclasses.asdict(plan.recipe), default=dict))
+    del recipe["about"]  # What is said of a recipe changes nothing that it makes.
     # The number of steps may be changed on the way; any other change begins another run.
     steady = _without_steps(recipe)
     encoder = plan.out / f"encoder-{_short([made_of, steady])}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -83,11 +84,26 @@ def compact_part(path: Path, prepared: Path, sample: Sample) -> EncoderPart:
         export=export,
         files=texts,
         training={
-            "start": MINILM if encoder.config.architecture == "minilm" else "random weights",
+            "start": start_of(path, encoder.config.architecture),
             "parameters": sum(p.numel() for p in encoder.parameters()),
             "encoder": dataclasses.asdict(encoder.config),
         },
     )
+
+
+def start_of(path: Path, architecture: str) -> str:
+    """What the weights at `path` were before they were trained: from the run's record beside them."""
+    if architecture == "minilm":
+        return MINILM
+    record = path.with_name("run.json")
+    if not record.exists():
+        return "not recorded"
+    start = json.loads(record.read_text("utf-8"))["start"]
+    known = {
+        "tables": f"random weights, but for a token table of the principal components of that of {MINILM}",
+        "random": "random weights",
+    }
+    return known.get(start, f"the weights of another run ({start})")
 
 
 def contrastive_part(folder: Path, prepared: Path, sample: Sample) -> EncoderPart:

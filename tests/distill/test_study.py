@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -302,14 +303,34 @@ def test_a_step_is_done_once_for_the_same_things(tmp_path: Path) -> None:
 
 
 def test_only_the_number_of_steps_may_change_on_the_way() -> None:
-    import dataclasses
-
     def key(**changes: Any) -> Any:
         recipe = json.loads(json.dumps(dataclasses.asdict(default_recipe(changes)), default=dict))
         return default_bundle._without_steps(recipe)
 
     assert key(steps=5) == key(steps=9)
     assert key(pairs=5) != key(pairs=9)
+
+
+def test_what_is_said_of_a_recipe_begins_no_other_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("train.npz", "valid.npz", "start.pt"):
+        (tmp_path / "prepared").mkdir(exist_ok=True)
+        (tmp_path / "prepared" / name).write_bytes(b"x")
+    begun: list[Path] = []
+
+    def train(_: Any, encoder: Path, __: Any) -> None:
+        begun.append(encoder)
+        raise PolycloneError("enough")
+
+    monkeypatch.setattr(
+        default_bundle, "_prepare", lambda _, data: (data / "prepared.json").write_text("{}", "utf-8")
+    )
+    monkeypatch.setattr(default_bundle, "_train", train)
+    recipe = default_recipe({})
+    for said in (recipe, dataclasses.replace(recipe, about="another word"), default_recipe({"pairs": 5})):
+        plan = DefaultPlan(tasks=(), repositories=(), out=tmp_path, recipe=said)
+        with pytest.raises(PolycloneError, match="enough"):
+            make_default(plan)
+    assert begun[0] == begun[1] != begun[2]
 
 
 def test_what_stops_the_default_is_told(tmp_path: Path) -> None:

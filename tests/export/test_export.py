@@ -32,6 +32,7 @@ from polyclone_export import encoders
 from polyclone_export.bundle import NEUTRAL, TOKEN_BUDGET, Recipe, load_head, require_parity, write_bundle
 from polyclone_export.card import model_card
 from polyclone_export.cli import main
+from polyclone_export.encoders import start_of
 from polyclone_export.graphs import export_encoder, export_pair_head
 from polyclone_export.parity import (
     BOUNDS,
@@ -587,3 +588,16 @@ def test_a_damaged_bundle_is_not_packed(written: Path, tmp_path: Path, capsys: p
     assert main(["pack", str(tmp_path / "nowhere"), "--out", str(tmp_path / "x.zip")]) == 2
     assert "is not the folder of a bundle" in capsys.readouterr().err
     assert not (tmp_path / "x.zip").exists()
+
+
+def test_a_card_says_what_the_weights_were(tmp_path: Path) -> None:
+    path = tmp_path / "best.pt"
+    assert start_of(path, "minilm").startswith("sentence-transformers/all-MiniLM-L6-v2")
+    assert start_of(path, "conv") == "not recorded"
+    for start, said in (
+        ("tables", "random weights, but for a token table of the principal components of that of sentence-"),
+        ("random", "random weights"),
+        ("enc.pt", "the weights of another run (enc.pt)"),
+    ):
+        (tmp_path / "run.json").write_text(json.dumps({"start": start}), "utf-8")
+        assert start_of(path, "conv").startswith(said)
