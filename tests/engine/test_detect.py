@@ -25,7 +25,7 @@ from polyclone.detect import (
 from polyclone.index import Codes, quantise, similarity
 from polyclone.index.agreement import Bags, Words
 from polyclone.index.codes import codes_of
-from polyclone.index.columns import NEAREST
+from polyclone.index.columns import CROWD, NEAREST
 from polyclone.values import Function, Match, Reason
 from support.fake_model import FakeModel
 from support.results import function
@@ -59,9 +59,9 @@ def by_definition(
 
     def crowding(i: int, name: str) -> float:
         total = 0.0
-        for j in similar(i, name):
+        for j in similar(i, name)[:CROWD]:
             total += float(like[i, j])
-        return total / NEAREST
+        return total / CROWD
 
     def csls(i: int, j: int) -> float:
         return 2.0 * float(like[i, j]) - crowding(j, languages[i])

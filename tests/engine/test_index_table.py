@@ -131,6 +131,7 @@ def test_any_history_leads_to_the_definition(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK_ROWS", rows_)
         patch.setattr(module, "_BLOCK_COLUMNS", columns)
+        patch.setattr(columns_module, "CROWD", NEAREST - 1)
         patch.setattr(columns_module, "NEAREST", NEAREST)
         patch.setattr(module, "NEAREST", NEAREST)
         patch.setattr(columns_module, "HELD", NEAREST + spare)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from polyclone.index.agreement import PARTS, SMOOTHING, Words
-from polyclone.index.columns import AGREEMENT, NEAREST
+from polyclone.index.columns import AGREEMENT, CROWD, NEAREST
 from polyclone.index.consensus import CONSENSUS, Ballot, consensus, numbered
 from scipy import sparse
 
@@ -159,9 +159,9 @@ class CslsScorer:
             rows = slice(first, min(first + _ROWS, inner.size))
             scores = inner.symmetric(rows, inner.block(rows))
             for language, start, end in zip(present.tolist(), bounds, bounds[1:], strict=False):
-                count = min(NEAREST, end - start)
+                count = min(CROWD, end - start)
                 best = np.partition(scores[:, start:end], end - start - count, axis=1)[:, end - start - count :]
-                self._crowding[language, rows] = best.sum(axis=1) / NEAREST
+                self._crowding[language, rows] = best.sum(axis=1) / CROWD
 
     @property
     def size(self) -> int:
@@ -184,11 +184,11 @@ class CslsScorer:
 
 
 class ScanScorer:
-    """Compares as a scan does: of each language the ten nearest by cosine, these by CSLS of their likeness, and by
+    """Compares as a scan does: of each language the `NEAREST` by cosine, these by CSLS of their likeness, and by
     how far the others of their files agree.
 
-    Likeness is the cosine and `AGREEMENT` times how far the words agree. What is not among the ten nearest of a query
-    comes after them, by the cosine; a score is therefore the same for both orders only where both are.
+    Likeness is the cosine and `AGREEMENT` times how far the words agree. What is not among the nearest of a query comes
+    after them, by the cosine; a score is therefore the same for both orders only where both are.
     `languages` int64 (n,), ascending; `files` (n,), any number for each file: without it, each unit is alone in one.
     """
 
@@ -203,10 +203,10 @@ class ScanScorer:
         self._crowding = np.zeros((count, cosine.size), dtype=np.float32)
         blocks = [slice(first, min(first + _ROWS, cosine.size)) for first in range(0, cosine.size, _ROWS)]
         for rows in blocks:
-            near, likeness, _ = self._compare(rows)
+            near, likeness, _ = self._compare(rows, CROWD)
             for language, start, end in self._shelves:
                 close = np.where(near[:, start:end], likeness[:, start:end], 0.0)
-                self._crowding[language, rows] = close.sum(axis=1) / NEAREST
+                self._crowding[language, rows] = close.sum(axis=1) / CROWD
         self._files = _FileVotes(self._shelves, files if files is not None else np.arange(cosine.size))
         # By unit and language: the nearest, without what its file says.
         votes = np.full((cosine.size, count), -1, dtype=np.int64)
@@ -238,19 +238,19 @@ class ScanScorer:
         return np.asarray(_AHEAD + 2.0 * likeness - both + counted, dtype=np.float32)
 
     def _score(self, rows: slice) -> tuple[NDArray[np.bool_], Scores, Scores]:
-        """(b, n): who is among the ten nearest of its language, CSLS of the likeness, cosine."""
-        near, likeness, cosine = self._compare(rows)
+        """(b, n): who is among the `NEAREST` of its language, CSLS of the likeness, cosine."""
+        near, likeness, cosine = self._compare(rows, NEAREST)
         crowding = self._crowding[self._languages[rows]] + self._crowding[:, rows].T[:, self._languages]
         return near, 2.0 * likeness - crowding, cosine
 
-    def _compare(self, rows: slice) -> tuple[NDArray[np.bool_], Scores, Scores]:
-        """(b, n): who is among the ten nearest of its language, likeness, cosine."""
+    def _compare(self, rows: slice, wanted: int) -> tuple[NDArray[np.bool_], Scores, Scores]:
+        """(b, n): who is among so many nearest of its language, likeness, cosine."""
         cosine = self._cosine.block(rows)
         near = np.zeros(cosine.shape, dtype=bool)
         own = cosine.copy()
         own[np.arange(len(own)), np.arange(rows.start, rows.stop)] = -np.inf
         for _, start, end in self._shelves:
-            count = min(NEAREST, end - start)
+            count = min(wanted, end - start)
             nearest = np.argsort(-own[:, start:end], axis=1, kind="stable")[:, :count]
             np.put_along_axis(near[:, start:end], nearest, values=True, axis=1)
         return near, cosine + np.float32(AGREEMENT) * self._agreement.block(rows), cosine

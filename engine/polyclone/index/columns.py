@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 _UNIT = 2.0**16
 """Similarities are summed in multiples of 2⁻¹⁶: 2²⁰ squares of them stay below 2⁵³, where float64 is exact."""
-NEAREST = 10
-"""So many nearest ones of each other language are known of a vector, as in the paper. Where a language has fewer,
-those that lack count as likeness 0: one of few is not crowded."""
+CROWD = 10
+"""How crowded a vector is, so many nearest ones tell, as in the paper. Where a language has fewer, those that lack count
+as likeness 0: one of few is not crowded."""
+NEAREST = 16
+"""Among so many nearest ones of each other language the one that counts is chosen."""
 HELD = NEAREST + 6
 """So many are kept, so that a few may go before a row has to search again."""
 NOBODY = -1
@@ -40,7 +42,7 @@ class Column:
     unasked: NDArray[np.bool_]
     """Whether some of a row's nearest may have a likeness that nobody asked for."""
     short: NDArray[np.bool_]
-    """Whether there may be more than the row knows of: some went, nobody took their place. The first ten stand."""
+    """Whether there may be more than the row knows of: some went, nobody took their place. The first `NEAREST` stand."""
     total: NDArray[np.int64]
     """Sum of the similarities to all of the other language, in units of 2⁻¹⁶."""
     squares: NDArray[np.int64]
@@ -76,10 +78,10 @@ class Column:
     def crowding(self, count: int) -> NDArray[np.float64]:
         """(count,): the mean likeness of the first rows and their nearest ones. Added up in one fixed order."""
         total = np.zeros(count)
-        for rank in range(NEAREST):
+        for rank in range(CROWD):
             near = self.likeness[:count, rank]
             total += np.where(near > -np.inf, near, 0.0)
-        return total / NEAREST
+        return total / CROWD
 
     def reset(self, rows: slice | NDArray[np.intp]) -> None:
         """Know of nobody."""
