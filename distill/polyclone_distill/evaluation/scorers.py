@@ -187,8 +187,8 @@ class ScanScorer:
     """Compares as a scan does: of each language the `NEAREST` by cosine, these by CSLS of their likeness, and by
     how far the others of their files agree.
 
-    Likeness is the cosine and `AGREEMENT` times how far the words agree. What is not among the nearest of a query comes
-    after them, by the cosine; a score is therefore the same for both orders only where both are.
+    Likeness is the cosine and `AGREEMENT` times how far the words agree. What is not among the nearest of a query
+    comes after them, by the cosine; a score is therefore the same for both orders only where both are.
     `languages` int64 (n,), ascending; `files` (n,), any number for each file: without it, each unit is alone in one.
     """
 

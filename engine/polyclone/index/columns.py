@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 _UNIT = 2.0**16
 """Similarities are summed in multiples of 2⁻¹⁶: 2²⁰ squares of them stay below 2⁵³, where float64 is exact."""
 CROWD = 10
-"""How crowded a vector is, so many nearest ones tell, as in the paper. Where a language has fewer, those that lack count
-as likeness 0: one of few is not crowded."""
+"""How crowded a vector is, so many nearest ones tell, as in the paper. Where a language has fewer, those that lack
+count as likeness 0: one of few is not crowded."""
 NEAREST = 16
 """Among so many nearest ones of each other language the one that counts is chosen."""
 HELD = NEAREST + 6
@@ -42,7 +42,7 @@ class Column:
     unasked: NDArray[np.bool_]
     """Whether some of a row's nearest may have a likeness that nobody asked for."""
     short: NDArray[np.bool_]
-    """Whether there may be more than the row knows of: some went, nobody took their place. The first `NEAREST` stand."""
+    """Whether there may be more than the row knows of: some went, nobody took their place. The nearest stand."""
     total: NDArray[np.int64]
     """Sum of the similarities to all of the other language, in units of 2⁻¹⁶."""
     squares: NDArray[np.int64]
