@@ -371,16 +371,13 @@ class NeighbourTable:
         other_files = numbered(self._file[there.handles[: there.count]])
         ballot = Ballot(files, other_files, found.chosen())
         ballot_back = Ballot(other_files, files, found_back.chosen())
-        for one, other, mine, theirs in (
-            (ballot, ballot_back, found, (files, other_files)),
-            (ballot_back, ballot, found_back, (other_files, files)),
-        ):
-            rows = np.arange(len(mine.rows))[:, None]
-            counted = CONSENSUS * consensus(one, other, rows, mine.rows)
+        for mine, theirs, near in ((ballot, ballot_back, found), (ballot_back, ballot, found_back)):
+            rows = np.arange(len(near.rows))[:, None]
+            counted = CONSENSUS * consensus(mine, theirs, rows, near.rows)
             if here is there:
                 # In one language a file is its own counterpart, which says nothing.
-                counted[theirs[0][rows] == theirs[1][mine.rows]] = 0.0
-            mine.scores += counted
+                counted[files[rows] == files[near.rows]] = 0.0
+            near.scores += counted
 
     # --- to and from arrays ---
 
