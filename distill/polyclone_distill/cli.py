@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from polyclone.errors import PolycloneError
 
-from .commands import average, bundle_trainer, compare, prepare, study, train
+from .commands import average, bundle_trainer, compare, ensemble, prepare, study, train
 from .evaluation import command as evaluate
 from .llm import command as llm
 from .pairs import command as pairs
@@ -19,7 +19,7 @@ from .trainer.errors import TrainerError
 log = logging.getLogger("polyclone_distill")
 
 #: In the order of the help. Each has `add_parser(commands)`.
-COMMANDS = (prepare, train, average, compare, bundle_trainer, pairs, traces, llm, study, evaluate)
+COMMANDS = (prepare, train, average, ensemble, compare, bundle_trainer, pairs, traces, llm, study, evaluate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -69,8 +69,7 @@ def make_default(plan: DefaultPlan, *, show: Callable[[Any], None] | None = None
     teachers = _teachers(plan, data)
     made_of = [digest(data / name) for name in ("train.npz", "valid.npz", "start.pt")]
     made_of += [digest(path / "best.pt" if path.is_dir() else path) for path in (*teachers, plan.weights) if path]
-    recipe = json.loads(json.dumps(dataclasses.asdict(plan.recipe), default=dict))
-    del recipe["about"]  # What is said of a recipe changes nothing that it makes.
+    recipe = _what_counts(json.loads(json.dumps(dataclasses.asdict(plan.recipe), default=dict)))
     # The number of steps may be changed on the way; any other change begins another run.
     steady = _without_steps(recipe)
     encoder = plan.out / f"encoder-{_short([made_of, steady])}"
@@ -139,9 +138,20 @@ def _prepare_key(plan: DefaultPlan) -> list[Any]:
     return [inputs, plan.layers, plan.seed, plan.limit, kept]
 
 
+def _what_counts(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without what is said of it, which changes nothing that it makes; without members if it has none."""
+    members = [{**member, "recipe": _what_counts(member["recipe"])} for member in recipe["members"]]
+    kept = {name: value for name, value in recipe.items() if name not in ("about", "members")}
+    return {**kept, "members": members} if members else kept
+
+
 def _without_steps(recipe: dict[str, Any]) -> dict[str, Any]:
     stages = [{**stage, "train": {**stage["train"], "steps": 0}} for stage in recipe["stages"]]
-    return {**recipe, "stages": stages}
+    bare = {**recipe, "stages": stages}
+    if "members" in recipe:
+        members = [{**member, "recipe": _without_steps(member["recipe"])} for member in recipe["members"]]
+        bare["members"] = members
+    return bare
 
 
 def _prepare(plan: DefaultPlan, data: Path) -> None:

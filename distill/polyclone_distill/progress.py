@@ -15,7 +15,7 @@ Show = Callable[[Mapping[str, Any]], None]
 
 @contextmanager
 def shown(recipe: Recipe, out: Path) -> Iterator[Show | None]:
-    """What to tell each step; None where stderr is no terminal. One bar a run, over all its stages."""
+    """What to tell each step; None where stderr is no terminal. One bar a run, over all its stages and members."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -26,7 +26,8 @@ def shown(recipe: Recipe, out: Path) -> Iterator[Show | None]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         TextColumn("loss {task.fields[loss]:.3f}  best {task.fields[score]:.3f}"),
     )  # fmt: skip
-    totals = [stage.train.steps for stage in recipe.stages]
+    parts = (recipe, *(member.recipe for member in recipe.members))
+    totals = [stage.train.steps for part in parts for stage in part.stages]
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(out.name, total=sum(totals), loss=float("nan"), score=float("nan"))
         best: dict[int, float] = {}

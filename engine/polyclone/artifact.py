@@ -43,6 +43,7 @@ ENCODERS = ("compact", "llm")
 LAYOUTS = ("joint", "sides")
 #: A manifest is text that is read before anything is known of its author.
 MAX_MANIFEST_BYTES = 4 << 20
+MAX_WINDOWS = 256
 MAX_MANIFEST_DEPTH = 32
 #: Files from this size on are checked piece by piece and read again when they are used, instead of being held.
 HELD_BYTES = 64 << 20
@@ -123,6 +124,7 @@ class Manifest:
     dense_width: int
     """The first so many dimensions are the dense channel, the rest the lexical one."""
     token_budget: int
+    """Tokens that the encoder reads at once, marks at both ends included."""
     languages: tuple[str, ...]
     min_atoms: int
     """A unit of fewer atoms is too small to judge."""
@@ -133,6 +135,8 @@ class Manifest:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    windows: int = 1
+    """How many times so many a compact encoder reads of a unit that is longer; what is still over is cut."""
     llm: Llm | None = None
     """Of the kind `llm`, and of no other."""
 
@@ -162,6 +166,7 @@ class Manifest:
             "dimension": self.dimension,
             "dense_width": self.dense_width,
             "token_budget": self.token_budget,
+            **({"windows": self.windows} if self.windows > 1 else {}),
             "languages": list(self.languages),
             "min_atoms": self.min_atoms,
             "pair_features": list(self.pair_features),
@@ -207,6 +212,8 @@ class Bundle:
         else:
             parts += [files[TOKENIZER], files[LEXICON]]
         parts.append(str(self.manifest.token_budget))
+        if self.manifest.windows > 1:
+            parts.append(f"{self.manifest.windows} windows")
         if self.device != "cpu":
             parts.append(self.device)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -328,6 +335,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
             metrics=dict(raw.get("metrics", {})),
             parity=dict(raw.get("parity", {})),
             training=dict(raw.get("training", {})),
+            windows=int(raw.get("windows", 1)),
             llm=_parse_llm(raw["llm"]) if "llm" in raw else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
@@ -403,6 +411,8 @@ def _check(manifest: Manifest, where: str) -> None:
         raise ModelError(f"{where}: the manifest lists no {', '.join(missing)}. Export the bundle again.")
     if not 1 <= manifest.dense_width <= manifest.dimension <= 1 << 16 or not 16 <= manifest.token_budget <= 1 << 17:
         raise ModelError(f"{where}: dimension {manifest.dimension} or budget {manifest.token_budget} is absurd.")
+    if not 1 <= manifest.windows <= MAX_WINDOWS:
+        raise ModelError(f"{where}: {manifest.windows} windows; from 1 to {MAX_WINDOWS} can be. Export it again.")
     _check_curve(manifest.calibration, where)
     low, high = manifest.calibration.unsure or (0.0, 0.0)
     if not 0.0 <= low <= high <= 1.0:

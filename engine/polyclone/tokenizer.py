@@ -17,6 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +66,13 @@ class Bag(NamedTuple):
 
     ids: NDArray[np.int64]
     weights: NDArray[np.float32]
+
+
+class Reading(NamedTuple):
+    """Token ids of a unit's windows, int64 (t,) each, marks at both ends included; how many tokens went unread."""
+
+    windows: list[NDArray[np.int64]]
+    cut: int
 
 
 @lru_cache(maxsize=200_000)
@@ -202,25 +210,37 @@ class Lexicon:
 class Tokenizer:
     """Both channels of one bundle."""
 
-    def __init__(self, wordpiece: WordPiece, lexicon: Lexicon, budget: int) -> None:
+    def __init__(self, wordpiece: WordPiece, lexicon: Lexicon, budget: int, windows: int = 1) -> None:
         if budget < 16:
             raise ModelError(f"token budget {budget} is too small; a bundle needs at least 16.")
-        self.wordpiece, self.lexicon, self.budget = wordpiece, lexicon, budget
+        self.wordpiece, self.lexicon, self.budget, self.windows = wordpiece, lexicon, budget, windows
 
     def ids(self, atoms: Iterable[str]) -> tuple[NDArray[np.int64], int]:
-        """Token ids (t,), `[CLS]` and `[SEP]` included, and how many tokens the budget cut away.
+        """Token ids (t,) of one window, `[CLS]` and `[SEP]` included, and how many tokens the budget cut away.
 
         A unit that is too long keeps its first five eighths and its last three: the signature and what is
         returned say more than the middle.
         """
-        word = self.wordpiece.word
-        ids: list[int] = []
-        for atom in atoms:
-            for part in dense_words(atom):
-                ids.extend(word(part))
+        ids = self._tokens(atoms)
         kept = fit(ids, self.budget - 2)
-        framed = [self.wordpiece.cls, *kept, self.wordpiece.sep]
-        return np.array(framed, dtype=np.int64), len(ids) - len(kept)
+        return self._framed(kept), len(ids) - len(kept)
+
+    def read(self, atoms: Iterable[str]) -> Reading:
+        """All of a unit, in as few windows as it takes, of like length; the middle is cut if there are too many."""
+        ids = self._tokens(atoms)
+        room = self.budget - 2
+        kept = fit(ids, room * self.windows)
+        count = max(1, -(-len(kept) // room))
+        edges = [len(kept) * number // count for number in range(count + 1)]
+        windows = [self._framed(kept[start:end]) for start, end in pairwise(edges)]
+        return Reading(windows, len(ids) - len(kept))
+
+    def _tokens(self, atoms: Iterable[str]) -> list[int]:
+        word = self.wordpiece.word
+        return [id_ for atom in atoms for part in dense_words(atom) for id_ in word(part)]
+
+    def _framed(self, ids: Sequence[int]) -> NDArray[np.int64]:
+        return np.array([self.wordpiece.cls, *ids, self.wordpiece.sep], dtype=np.int64)
 
     def bag(self, atoms: Iterable[str]) -> Bag:
         return self.lexicon.bag(word for atom in atoms for word in lexical_words(atom))

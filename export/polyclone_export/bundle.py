@@ -208,7 +208,7 @@ def _write_texts(staging: Path, encoder: EncoderPart, judge: JudgePart | None) -
 
 def _write_background(staging: Path, recipe: Recipe, encoder: EncoderPart, manifest: Manifest) -> None:
     """Effect: the vectors of the reference functions, by the very graph that the CPU runs; a sealed folder."""
-    vectors = encoder.vectors(staging / ENCODER, read_reference(recipe.prepared))
+    vectors = encoder.whole_vectors(staging / ENCODER, read_reference(recipe.prepared))
     np.save(staging / BACKGROUND, vectors.astype(np.float16), allow_pickle=False)
     (staging / CARD).write_text("", "utf-8")
     seal(staging, manifest)
@@ -261,6 +261,7 @@ def _manifest(
         dimension=encoder.dimension,
         dense_width=encoder.dense_width,
         token_budget=encoder.token_budget,
+        windows=encoder.windows,
         languages=tuple(sorted(LANGUAGES)),
         min_atoms=MIN_ATOMS,
         pair_features=FEATURES,

@@ -22,7 +22,7 @@ _HEAD = """# {name} (version {version})
 {what}
 - **Languages**: {languages}
 - **Size**: {parameters:,} parameters; vectors of {dimension} dimensions ({dense} dense, {lexical} lexical);
-  {budget} tokens of a function are read, a longer one loses its middle.
+  {budget}.
 - **Licence**: Apache-2.0.
 - **Start**: {start}.
 
@@ -44,6 +44,14 @@ _UNSURE = """\
 """
 
 
+def _budget(manifest: Manifest) -> str:
+    budget, windows = manifest.token_budget, manifest.windows
+    if windows == 1:
+        return f"{budget} tokens of a function are read, a longer one loses its middle"
+    whole = (budget - 2) * windows
+    return f"a function is read {budget} tokens at a time, up to {whole:,}; one that is still longer loses its middle"
+
+
 def model_card(manifest: Manifest) -> str:
     """Markdown. Everything in it comes from the manifest."""
     data: dict[str, Any] = manifest.training.get("data", {})
@@ -57,7 +65,7 @@ def model_card(manifest: Manifest) -> str:
             dimension=manifest.dimension,
             dense=manifest.dense_width,
             lexical=manifest.dimension - manifest.dense_width,
-            budget=manifest.token_budget,
+            budget=_budget(manifest),
             min_atoms=manifest.min_atoms,
             start=manifest.training.get("start", "random weights"),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from polyclone.artifact import LEXICON, LLM_TOKENIZER, TOKENIZER
-from polyclone.encode.onnx import OUTPUT
+from polyclone.encode.onnx import OUTPUT, compact_feed, mean_of_windows
 from polyclone.encode.prompts import PromptTokenizer
 from polyclone.encode.runtime import Feed, session
 from polyclone.errors import UsageError
 from polyclone.tokenizer import Lexicon, Tokenizer, WordPiece
+from polyclone.values import ATOM_SEPARATOR
 from polyclone_distill.llm.saved import load_student
+from polyclone_distill.trainer.joining import describe_start
 from polyclone_distill.trainer.run import load_encoder
 from torch import nn
 
@@ -29,7 +30,10 @@ from .samples import Sample
 from .subjects import embedder_subject, encoder_subject, module_vectors, text_feed, unit_feed
 
 TOKEN_BUDGET = 256
-MINILM = "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)"
+#: Of one unit at most; the middle of what is longer than 4,064 tokens is cut.
+WINDOWS = 16
+Run = Callable[[Feed], NDArray[np.float32]]
+"""One run of a graph."""
 #: Integer products of codes are exact in float32 up to here.
 MAX_DIMENSION = 1040
 
@@ -49,8 +53,11 @@ class EncoderPart:
     feed: Callable[[Sequence[str]], Feed]
     export: Callable[..., None]
     """(path, *, road, opset, max_bytes). Effect: writes the float32 graph."""
+    read: Callable[[Run, str], NDArray[np.float32]]
+    """A run of the graph, and a unit → its vector (d,) as in use, window by window."""
     files: dict[str, str]
     training: dict[str, Any]
+    windows: int = 1
 
     @cached_property
     def expected(self) -> NDArray[np.float32]:
@@ -58,16 +65,29 @@ class EncoderPart:
         return module_vectors(self.module, self.sample.units, self.feed, self.subject.inputs)
 
     def vectors(self, path: Path, units: Sequence[str]) -> NDArray[np.float32]:
-        """A graph's vectors of the units, each unit alone as in use, float32 (n, d)."""
+        """A graph's vectors of the units' first windows, each unit alone, float32 (n, d): what `expected` is of."""
         graph = session(path.read_bytes(), str(path))
         return np.concatenate([run_graph(graph, self.feed([unit]), OUTPUT) for unit in units])
+
+    def whole_vectors(self, path: Path, units: Sequence[str]) -> NDArray[np.float32]:
+        """A graph's vectors of the units, each unit alone and read whole, as in use, float32 (n, d)."""
+        graph = session(path.read_bytes(), str(path))
+        return np.stack([self.read(lambda feed: run_graph(graph, feed, OUTPUT), unit) for unit in units])
 
 
 def compact_part(path: Path, prepared: Path, sample: Sample) -> EncoderPart:
     """An encoder that `polyclone-distill` trained, from its `best.pt`."""
     encoder = load_encoder(path).eval()
     texts = {file: (prepared / file).read_text("utf-8") for file in (TOKENIZER, LEXICON)}
-    tokenizer = Tokenizer(WordPiece.from_json(texts[TOKENIZER]), Lexicon.from_text(texts[LEXICON]), TOKEN_BUDGET)
+    tokenizer = Tokenizer(
+        WordPiece.from_json(texts[TOKENIZER]), Lexicon.from_text(texts[LEXICON]), TOKEN_BUDGET, WINDOWS
+    )
+    dense_width = encoder.config.width
+
+    def read(run: Run, unit: str) -> NDArray[np.float32]:
+        atoms = unit.split(ATOM_SEPARATOR) if unit else []
+        windows, bag = tokenizer.read(atoms).windows, tokenizer.bag(atoms)
+        return mean_of_windows(np.concatenate([run(compact_feed([w], [bag])) for w in windows]), windows, dense_width)
 
     def export(path: Path, *, road: str, opset: int, max_bytes: int) -> None:
         export_encoder(encoder, path, opset=opset, max_bytes=max_bytes)
@@ -76,34 +96,21 @@ def compact_part(path: Path, prepared: Path, sample: Sample) -> EncoderPart:
         kind="compact",
         module=encoder,
         dimension=encoder.dimension,
-        dense_width=encoder.config.width,
+        dense_width=dense_width,
         token_budget=TOKEN_BUDGET,
+        windows=WINDOWS,
+        read=read,
         sample=sample,
         subject=encoder_subject(encoder, sample, tokenizer),
         feed=lambda units: unit_feed(units, tokenizer),
         export=export,
         files=texts,
         training={
-            "start": start_of(path, encoder.config.architecture),
+            "start": describe_start(path, encoder.config.architecture),
             "parameters": sum(p.numel() for p in encoder.parameters()),
             "encoder": dataclasses.asdict(encoder.config),
         },
     )
-
-
-def start_of(path: Path, architecture: str) -> str:
-    """What the weights at `path` were before they were trained: from the run's record beside them."""
-    if architecture == "minilm":
-        return MINILM
-    record = path.with_name("run.json")
-    if not record.exists():
-        return "not recorded"
-    start = json.loads(record.read_text("utf-8"))["start"]
-    known = {
-        "tables": f"random weights, but for a token table of the principal components of that of {MINILM}",
-        "random": "random weights",
-    }
-    return known.get(start, f"the weights of another run ({start})")
 
 
 def contrastive_part(folder: Path, prepared: Path, sample: Sample) -> EncoderPart:
@@ -130,6 +137,7 @@ def contrastive_part(folder: Path, prepared: Path, sample: Sample) -> EncoderPar
         sample=sample,
         subject=embedder_subject(student, sample, tokenizer),
         feed=lambda units: text_feed(units, tokenizer),
+        read=lambda run, unit: run(text_feed([unit], tokenizer))[0],
         export=partial(llm.export_student, student),
         files=texts,
         training={

@@ -25,6 +25,7 @@ from polyclone.normalise import NORMALISER_VERSION
 from polyclone.tokenizer import Lexicon, Tokenizer, WordPiece
 from polyclone.values import ATOM_SEPARATOR
 from polyclone.verify import FEATURES
+from polyclone_distill.trainer.joining import describe_start
 from polyclone_distill.trainer.model import Encoder, EncoderConfig
 from polyclone_distill.trainer.pair_head import PairHead, save_pair_head
 from polyclone_distill.trainer.run import pack
@@ -32,7 +33,7 @@ from polyclone_export import encoders
 from polyclone_export.bundle import NEUTRAL, TOKEN_BUDGET, Recipe, load_head, require_parity, write_bundle
 from polyclone_export.card import model_card
 from polyclone_export.cli import main
-from polyclone_export.encoders import start_of
+from polyclone_export.encoders import WINDOWS
 from polyclone_export.graphs import export_encoder, export_pair_head
 from polyclone_export.parity import (
     BOUNDS,
@@ -437,6 +438,8 @@ def test_a_written_bundle_is_complete(written: Path, exported: Exported, prepare
     assert (manifest.name, manifest.kind, manifest.version) == ("polyclone-compact", "compact", "7")
     assert manifest.normaliser_version == NORMALISER_VERSION
     assert (manifest.dimension, manifest.dense_width, manifest.token_budget) == (48, 32, TOKEN_BUDGET)
+    assert manifest.windows == WINDOWS
+    assert f"up to {WINDOWS * (TOKEN_BUDGET - 2):,}" in (written / CARD).read_text("utf-8")
     assert manifest.languages == tuple(sorted(LANGUAGES))
     assert manifest.pair_features == FEATURES
     assert manifest.calibration.threshold() == 0.4
@@ -592,12 +595,15 @@ def test_a_damaged_bundle_is_not_packed(written: Path, tmp_path: Path, capsys: p
 
 def test_a_card_says_what_the_weights_were(tmp_path: Path) -> None:
     path = tmp_path / "best.pt"
-    assert start_of(path, "minilm").startswith("sentence-transformers/all-MiniLM-L6-v2")
-    assert start_of(path, "conv") == "not recorded"
+    assert describe_start(path, "minilm").startswith("sentence-transformers/all-MiniLM-L6-v2")
+    assert describe_start(path, "conv") == "not recorded"
     for start, said in (
         ("tables", "random weights, but for a token table of the principal components of that of sentence-"),
         ("random", "random weights"),
         ("enc.pt", "the weights of another run (enc.pt)"),
     ):
         (tmp_path / "run.json").write_text(json.dumps({"start": start}), "utf-8")
-        assert start_of(path, "conv").startswith(said)
+        assert describe_start(path, "conv").startswith(said)
+    assert describe_start(path, "ensemble") == "not recorded"
+    path.with_suffix(".json").write_text('{"starts": ["one", "another"]}', "utf-8")
+    assert describe_start(path, "ensemble") == "one; beside it another"

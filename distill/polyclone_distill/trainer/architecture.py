@@ -5,7 +5,9 @@ Nothing here reads configuration or files.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,16 @@ class EncoderConfig:
     """Tokens a convolution sees at once; odd."""
     lexicon_rows: int = 0
     """Rows of the lexicon's table. Words beyond five eighths of them share the rest by remainder. 0: one each."""
+    members: tuple[EncoderConfig, ...] = ()
+    """Of an ensemble: whose bodies it is made of. Its width is the sum of theirs; of their lexicons it has none."""
+    shares: tuple[float, ...] = ()
+    """How much the cosine of each member counts; they add up to one."""
+
+    @classmethod
+    def of(cls, saved: Mapping[str, Any]) -> EncoderConfig:
+        """From what `dataclasses.asdict` made of it."""
+        members = tuple(map(cls.of, saved.get("members", ())))
+        return cls(**{**saved, "members": members, "shares": tuple(saved.get("shares", ()))})
 
 
 class Body(nn.Module):

@@ -27,6 +27,7 @@ from .batches import Sampler
 from .cross_encoder import CrossEncoder, load_cross_encoder
 from .devices import Devices, OneDevice
 from .errors import TrainerError
+from .joining import join, member_record
 from .loop import Hooks, Run
 from .masking import MaskedSampler
 from .mining import mine
@@ -104,8 +105,13 @@ def run_recipe(recipe: Recipe, out: Path, materials: Materials) -> Path:
     A single stage that is not averaged has `out` to itself; of others each has `out/<number>-<name>`, starts with the
     weights that the one before ended with, and `out/best.pt` is a copy of the last one's. Teachers look on where the
     labels are contrastive.
+
+    Members are trained after that, each in `out/member-<name>` and from its own start: then the recipe's own encoder
+    is in `out/own`, and `out/best.pt` is the ensemble.
     """
     _check(materials.data)
+    if recipe.members:
+        return _run_members(recipe, out, materials)
     weights = materials.weights
     best = out / "best.pt"
     for number, stage in enumerate(recipe.stages, 1):
@@ -120,6 +126,36 @@ def run_recipe(recipe: Recipe, out: Path, materials: Materials) -> Path:
     return out / "best.pt"
 
 
+def _run_members(recipe: Recipe, out: Path, materials: Materials) -> Path:
+    """Effect: the recipe's own encoder and those of its members, one after the other, and what they are together."""
+    own = 1.0 - sum(member.share for member in recipe.members)
+    paths = [run_recipe(recipe.alone, out / "own", materials)]
+    before = len(recipe.stages)
+    for member in recipe.members:
+        log.info("member: %s", member.recipe.name)
+        given = dataclasses.replace(materials, weights=None, show=_after(materials.show, before))
+        paths.append(run_recipe(member.recipe, out / f"member-{member.recipe.name}", given))
+        before += len(member.recipe.stages)
+    best = out / "best.pt"
+    devices = materials.devices or OneDevice()
+    if devices.rank:
+        return best
+    members, shares = [load_encoder(path) for path in paths], [own, *(member.share for member in recipe.members)]
+    ensemble = join(members, shares)
+    metrics = validate(
+        ensemble.to(devices.device),
+        Shard.load(materials.data / "valid.npz"),
+        load_vocabulary(materials.data),
+        recipe.stages[-1].batches.budget,
+        materials.validation_limit,
+    )
+    log.info("joined: %s", {name: round(value, 4) for name, value in metrics.items()})
+    record = {**member_record(paths, members, shares), "metrics": metrics}
+    best.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    _save(ensemble, best)
+    return best
+
+
 def _alone(recipe: Recipe) -> bool:
     return len(recipe.stages) == 1 and not recipe.stages[0].train.average
 
@@ -131,6 +167,15 @@ def _of_stage(
     if show is None:
         return None
     return lambda row: show({**row, "stage": number})
+
+
+def _after(
+    show: Callable[[Mapping[str, Any]], None] | None, before: int
+) -> Callable[[Mapping[str, Any]], None] | None:
+    """`show` for a member: its stages are counted on after the `before` ones that others had."""
+    if show is None:
+        return None
+    return lambda row: show({**row, "stage": row["stage"] + before})
 
 
 def run_stage(recipe: Recipe, stage: Stage, out: Path, materials: Materials) -> Path:
@@ -177,8 +222,12 @@ def _average(start: Encoder, best: Path, share: float, out: Path, hooks: Hooks, 
         log.info("averaged with its start: %s", {name: round(value, 4) for name, value in metrics.items()})
         record = {"share_of_start": share, **metrics}
         out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    _save(mean, out)
+
+
+def _save(encoder: Encoder, out: Path) -> None:
     partial = out.with_suffix(".partial")
-    torch.save(pack(mean.config, mean.state_dict()), partial)
+    torch.save(pack(encoder.config, encoder.state_dict()), partial)
     partial.replace(out)
 
 

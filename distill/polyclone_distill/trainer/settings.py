@@ -130,8 +130,20 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Member:
+    """Another encoder that is trained on the same data and read beside the recipe's own."""
+
+    share: float
+    """How much its cosine counts in the dense channel; the rest is left to the recipe's own encoder."""
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """A run from its start to its last stage. `encoder` holds fields of `EncoderConfig` but for the vocabularies."""
+    """A run from its start to its last stage, and the `members` that its encoder is joined with in the end.
+
+    `encoder` holds fields of `EncoderConfig` but for the vocabularies.
+    """
 
     name: str = "default"
     about: str = ""
@@ -141,6 +153,12 @@ class Recipe:
     encoder: Mapping[str, Any] = field(default_factory=dict)
     stages: tuple[Stage, ...] = (Stage(),)
     distill: DistillConfig = DistillConfig()
+    members: tuple[Member, ...] = ()
+
+    @property
+    def alone(self) -> Recipe:
+        """The recipe without its members."""
+        return dataclasses.replace(self, members=())
 
 
 def config_folder() -> Path:
@@ -176,7 +194,7 @@ def load_recipe(given: str, changes: Mapping[str, Any] | None = None) -> Recipe:
 
 def parse_recipe(raw: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> Recipe:
     """A recipe from the tables of a TOML file; see `load_recipe`."""
-    known = {"about", "start", "encoder", "train", "batches", "views", "distill", "stages"}
+    known = {"about", "start", "encoder", "train", "batches", "views", "distill", "stages", "members"}
     _no_others(raw, known, name, "section")
     common: dict[str, Any] = {}
     for section, owner in (("train", TrainConfig), ("batches", BatchConfig), ("views", ViewPolicy)):
@@ -206,6 +224,7 @@ def parse_recipe(raw: Mapping[str, Any], name: str, changes: Mapping[str, Any]) 
         encoder=dict(raw.get("encoder", {})),
         stages=stages,
         distill=DistillConfig(**{**constants, "methods": methods}),
+        members=_members(raw.get("members", ()), name, changes),
     )
 
 
@@ -252,6 +271,29 @@ def _stage(values: Mapping[str, Any], stage: str, recipe: str) -> Stage:
     if train.steps < 1 or batches.pairs < 1 or batches.budget < 8:
         raise TrainerError(f"{recipe}: steps and pairs must be at least 1 and budget at least 8 tokens.")
     return Stage(name=stage, train=train, batches=batches)
+
+
+def _members(tables: Sequence[Mapping[str, Any]], recipe: str, changes: Mapping[str, Any]) -> tuple[Member, ...]:
+    members = tuple(_member(table, recipe, changes) for table in tables)
+    taken = sum(member.share for member in members)
+    if taken >= 1.0:
+        raise TrainerError(f"{recipe}: the shares of its members add up to {taken:g}; leave some to its own encoder.")
+    return members
+
+
+def _member(table: Mapping[str, Any], recipe: str, changes: Mapping[str, Any]) -> Member:
+    """A member, trained as its configuration says, with the same changes."""
+    _no_others(table, {"config", "share"}, recipe, "field of [[members]]")
+    config, share = table.get("config"), table.get("share")
+    if not isinstance(config, str) or not isinstance(share, float) or not 0.0 < share < 1.0:
+        raise TrainerError(
+            f'{recipe}: a member is given as config = "NAME" and share = 0.4, between 0 and 1; here are'
+            f" {config!r} and {share!r}."
+        )
+    member = load_recipe(config, changes)
+    if member.members:
+        raise TrainerError(f"{recipe}: its member {config} has members itself; name them all in one recipe.")
+    return Member(share=share, recipe=member)
 
 
 def _checked(owner: type[Any], values: Mapping[str, Any], recipe: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def load_encoder(path: Path) -> Encoder:
     Gaussian noise of that norm: they are drawn again. Files from before there were several architectures load too.
     """
     saved = _read(path)
-    model = Encoder(EncoderConfig(**saved["config"]))
+    model = Encoder(EncoderConfig.of(saved["config"]))
     if "lexicon_scale" in saved:
         saved["state"]["lexicon.weight"] = noise_rows(saved["lexicon_scale"].float(), model.config.lexical_width)
     model.load_state_dict({name: value.float() for name, value in upgrade_state(saved["state"]).items()})

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from .architecture import Body, EncoderConfig
 from .bag import Static
 from .convolution import Convolution
+from .ensemble import Ensemble
 from .errors import TrainerError
 from .recurrent import BiGru
 from .transformer import MiniLm, Modern
@@ -19,6 +20,10 @@ ARCHITECTURES: Mapping[str, Callable[[EncoderConfig], Body]] = MappingProxyType(
 
 def build_body(config: EncoderConfig) -> Body:
     """A body with random weights; `TrainerError` if the sizes do not go together."""
+    if config.architecture == "ensemble":
+        if not config.members:
+            raise TrainerError("an ensemble is no architecture of its own; name its [[members]] beside [encoder].")
+        return Ensemble(config, [build_body(member) for member in config.members])
     if config.architecture not in ARCHITECTURES:
         raise TrainerError(
             f"unknown architecture {config.architecture!r}; choose from {', '.join(sorted(ARCHITECTURES))}."

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from polyclone.api import Model, load_model
-from polyclone.artifact import ENCODER, Bundle
+from polyclone.artifact import ENCODER, Bundle, Manifest
 from polyclone.cli.exits import Exit
 from polyclone.cli.terminal import Terminal
 from polyclone.encode.judge import PairJudge
@@ -94,7 +94,7 @@ def _rows(model: Model, asked: str) -> Iterator[tuple[str, str]]:
             said = f"reads a pair as {judge.layout}, {judge.token_budget} tokens, {worth}"
             yield "judge", said
     yield "vector", f"{manifest.dimension} dimensions, {manifest.dense_width} of them dense"
-    yield "token budget", f"{manifest.token_budget} a function"
+    yield "token budget", _budget(manifest)
     yield "too small", f"fewer than {manifest.min_atoms} atoms"
     yield "languages", ", ".join(map(language, manifest.languages))
     for precision, least in calibration.precisions:
@@ -105,6 +105,13 @@ def _rows(model: Model, asked: str) -> Iterator[tuple[str, str]]:
         yield "unsure", f"from p = {low:.4f} to {high:.4f}" if low < high else "at no probability"
     for name, values in (("metrics", manifest.metrics), ("parity", manifest.parity), ("training", manifest.training)):
         yield from _flat(name, values)
+
+
+def _budget(manifest: Manifest) -> str:
+    budget, windows = manifest.token_budget, manifest.windows
+    return f"{budget} a function" + (
+        f", and of a longer one {windows} times as many, {budget} at a time" * (windows > 1)
+    )
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,9 @@ On the CPU units go through the graph one by one, the longest first, on as many 
 single intra-op thread. One by one, because int8 activations are scaled over the whole input of a matrix product: in
 a batch, a vector would depend on its neighbours, and a cached vector would differ from a computed one. It costs
 nothing: nothing is padded, and a core is as fast at 1 × 64 tokens as at 16 × 64. A GPU gets batches by tokens.
+
+A unit that is longer than the encoder reads at once is read in several windows, whose dense channels are averaged.
+The lexical channel has all words in any case.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from polyclone.encode.runtime import session
 from polyclone.tokenizer import Bag, Lexicon, Tokenizer, WordPiece
 from polyclone.values import ATOM_SEPARATOR
 
-__all__ = ["INPUTS", "OUTPUT", "OnnxEncoder", "compact_feed", "session"]
+__all__ = ["INPUTS", "OUTPUT", "OnnxEncoder", "compact_feed", "mean_of_windows", "session"]
 
 INPUTS = ("input_ids", "attention_mask", "word_ids", "word_weights")
 OUTPUT = "sentence_embedding"
@@ -44,7 +47,8 @@ class OnnxEncoder:
         self.graph = Graph(bundle, ENCODER, INPUTS, OUTPUT, device=device)
         wordpiece = WordPiece.from_json(bundle.text(TOKENIZER))
         lexicon = Lexicon.from_text(bundle.text(LEXICON))
-        self.tokenizer = Tokenizer(wordpiece, lexicon, bundle.manifest.token_budget)
+        manifest = bundle.manifest
+        self.tokenizer = Tokenizer(wordpiece, lexicon, manifest.token_budget, manifest.windows)
 
     @property
     def dimension(self) -> int:
@@ -64,23 +68,60 @@ class OnnxEncoder:
         limit = self._batch_tokens or (DEVICE_TOKENS if self.graph.batches else None)
 
         def some(rows: Sequence[int]) -> None:
-            atoms = [units[row].split(ATOM_SEPARATOR) if units[row] else [] for row in rows]
-            read = [self.tokenizer.ids(a) for a in atoms]
-            feed = compact_feed([ids for ids, _ in read], [self.tokenizer.bag(a) for a in atoms])
-            found = self.graph.run(feed)
-            try:
-                vectors[rows] = found
-            except ValueError as error:  # a result of another width
-                raise self.graph.failure(error) from error
-            cut[rows] = [missing for _, missing in read]
+            atoms = [_atoms(units[row]) for row in rows]
+            read = [self.tokenizer.read(a) for a in atoms]
+            windows = [window for reading in read for window in reading.windows]
+            bags = [bag for a, r in zip(atoms, read, strict=True) for bag in [self.tokenizer.bag(a)] * len(r.windows)]
+            found = self._run(windows, bags, together=limit is not None)
+            start = 0
+            for row, reading in zip(rows, read, strict=True):
+                end = start + len(reading.windows)
+                vectors[row] = mean_of_windows(found[start:end], reading.windows, self._bundle.manifest.dense_width)
+                cut[row] = reading.cut
+                start = end
 
         # Characters rise with tokens, and are known before anything is split.
         lengths = [len(unit) for unit in units] if limit is None else [self._length(unit) for unit in units]
         run_groups(group(lengths, limit), some, threads=self._threads, advance=advance)
         return Encoded(vectors, cut)
 
+    def _run(
+        self, windows: Sequence[NDArray[np.int64]], bags: Sequence[Bag], *, together: bool
+    ) -> NDArray[np.float32]:
+        """One vector a window, float32 (n, dimension): in one run of the graph, or in one each."""
+        if together:
+            runs = [self.graph.run(compact_feed(windows, bags))]
+        else:
+            runs = [self.graph.run(compact_feed([ids], [bag])) for ids, bag in zip(windows, bags, strict=True)]
+        found = np.concatenate(runs)
+        if found.shape != (len(windows), self.dimension):
+            raise self.graph.failure(ValueError(f"vectors of the shape {found.shape}"))
+        return found
+
     def _length(self, unit: str) -> int:
-        return len(self.tokenizer.ids(unit.split(ATOM_SEPARATOR) if unit else [])[0])
+        """Tokens of a unit once its windows are padded to the longest."""
+        windows = self.tokenizer.read(_atoms(unit)).windows
+        return len(windows) * max(map(len, windows))
+
+
+def mean_of_windows(
+    found: NDArray[np.float32], windows: Sequence[NDArray[np.int64]], dense_width: int
+) -> NDArray[np.float32]:
+    """Vectors of a unit's windows (n, d) → its vector (d,): the mean of their dense channels by their tokens, as long
+    as one of them is. The lexical channel is the same in all.
+    """
+    first: NDArray[np.float32] = found[0]
+    if len(found) == 1:
+        return first
+    dense = np.average(found[:, :dense_width], axis=0, weights=[len(window) - 2 for window in windows])
+    norm = np.linalg.norm(dense)
+    if norm > 0.0:
+        dense *= np.linalg.norm(first[:dense_width]) / norm
+    return np.concatenate([dense.astype(np.float32), first[dense_width:]])
+
+
+def _atoms(unit: str) -> list[str]:
+    return unit.split(ATOM_SEPARATOR) if unit else []
 
 
 def compact_feed(
