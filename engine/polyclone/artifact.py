@@ -135,6 +135,8 @@ class Manifest:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    own_width: int = 0
+    """Of the dense channel, what is the first encoder's; the rest are encoders beside it. 0: all of it."""
     windows: int = 1
     """How many times so many a compact encoder reads of a unit that is longer; what is still over is cut."""
     llm: Llm | None = None
@@ -166,6 +168,7 @@ class Manifest:
             "dimension": self.dimension,
             "dense_width": self.dense_width,
             "token_budget": self.token_budget,
+            **({"own_width": self.own_width} if self.own_width else {}),
             **({"windows": self.windows} if self.windows > 1 else {}),
             "languages": list(self.languages),
             "min_atoms": self.min_atoms,
@@ -335,6 +338,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
             metrics=dict(raw.get("metrics", {})),
             parity=dict(raw.get("parity", {})),
             training=dict(raw.get("training", {})),
+            own_width=int(raw.get("own_width", 0)),
             windows=int(raw.get("windows", 1)),
             llm=_parse_llm(raw["llm"]) if "llm" in raw else None,
         )
@@ -411,6 +415,8 @@ def _check(manifest: Manifest, where: str) -> None:
         raise ModelError(f"{where}: the manifest lists no {', '.join(missing)}. Export the bundle again.")
     if not 1 <= manifest.dense_width <= manifest.dimension <= 1 << 16 or not 16 <= manifest.token_budget <= 1 << 17:
         raise ModelError(f"{where}: dimension {manifest.dimension} or budget {manifest.token_budget} is absurd.")
+    if not 0 <= manifest.own_width <= manifest.dense_width:
+        raise ModelError(f"{where}: {manifest.own_width} of {manifest.dense_width} dense dimensions is absurd.")
     if not 1 <= manifest.windows <= MAX_WINDOWS:
         raise ModelError(f"{where}: {manifest.windows} windows; from 1 to {MAX_WINDOWS} can be. Export it again.")
     _check_curve(manifest.calibration, where)

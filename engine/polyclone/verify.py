@@ -25,6 +25,7 @@ from polyclone.values import Reason
 FEATURES = (
     "cosine",
     "dense_cosine",
+    "beside_cosine",
     "lexical_cosine",
     "background_z_low",
     "background_z_high",
@@ -71,7 +72,8 @@ class Verifier:
                 f"{bundle.location}: the pair head was trained on other features than this polyclone computes."
                 " Train and export it again, or use the polyclone it was made for."
             )
-        self._dense = bundle.manifest.dense_width
+        manifest = bundle.manifest
+        self._own, self._dense = manifest.own_width or manifest.dense_width, manifest.dense_width
         self._background = quantise(bundle.background())
         self._session: Any = None
         self._idf = lexicon.idf
@@ -106,38 +108,38 @@ class Verifier:
         out = np.zeros((len(left), len(FEATURES)), dtype=np.float32)
         if not len(left):
             return out
-        whole, dense, lexical = self._cosines(judged.codes, left, right)
+        whole, own, beside, lexical = self._cosines(judged.codes, left, right)
         z_left = (whole - judged.mean[left]) / judged.std[left]
         z_right = (whole - judged.mean[right]) / judged.std[right]
-        out[:, 0], out[:, 1], out[:, 2] = whole, dense, lexical
-        out[:, 3], out[:, 4] = np.minimum(z_left, z_right), np.maximum(z_left, z_right)
+        out[:, 0], out[:, 1], out[:, 2], out[:, 3] = whole, own, beside, lexical
+        out[:, 4], out[:, 5] = np.minimum(z_left, z_right), np.maximum(z_left, z_right)
         if margin is not None:
-            out[:, 5] = margin
+            out[:, 6] = margin
         for row, (a, b) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
-            out[row, 6:] = self._compare(self._profile(judged.normalised[a]), self._profile(judged.normalised[b]))
+            out[row, 7:] = self._compare(self._profile(judged.normalised[a]), self._profile(judged.normalised[b]))
         return out
 
     def _cosines(
         self, codes: Codes, left: NDArray[np.int64], right: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Whole, dense and lexical cosines (n,) from integer codes, hence the same in any batch."""
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Cosines (n,) from integer codes, hence the same in any batch: whole; of the encoder's own dense channel and
+        of those beside it, which without any are the same; lexical.
+        """
+        own, dense = self._own, self._dense
+        cuts = (slice(0, own), slice(own, dense), slice(dense, None))
         parts = []
         for start in range(0, len(left), 8192):
             a = codes.values[left[start : start + 8192]].astype(np.int32)
             b = codes.values[right[start : start + 8192]].astype(np.int32)
-            cut = self._dense
-            products = [np.einsum("ij,ij->i", x[:, s], y[:, s]) for x, y in ((a, b), (a, a), (b, b)) for s in (
-                slice(0, cut), slice(cut, None))]  # fmt: skip
-            dense, lexical, dense_a, lexical_a, dense_b, lexical_b = (p.astype(np.float64) for p in products)
-            parts.append(
-                (
-                    _ratio(dense + lexical, (dense_a + lexical_a) * (dense_b + lexical_b)),
-                    _ratio(dense, dense_a * dense_b),
-                    _ratio(lexical, lexical_a * lexical_b),
-                )
-            )
-        whole, dense, lexical = (np.concatenate(column).astype(np.float32) for column in zip(*parts, strict=True))
-        return whole, dense, lexical
+            sums = [
+                [np.einsum("ij,ij->i", x[:, cut], y[:, cut]).astype(np.float64) for cut in cuts]
+                for x, y in ((a, b), (a, a), (b, b))
+            ]
+            of_parts = [_ratio(dot, one * other) for dot, one, other in zip(*sums, strict=True)]
+            whole = _ratio(sum(sums[0]), sum(sums[1]) * sum(sums[2]))
+            beside = of_parts[0] if own == dense else of_parts[1]
+            parts.append((whole, of_parts[0], beside, of_parts[2]))
+        return tuple(np.concatenate(column).astype(np.float32) for column in zip(*parts, strict=True))
 
     def _compare(self, a: Profile, b: Profile) -> tuple[float, ...]:
         common = a.words & b.words

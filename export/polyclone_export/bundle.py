@@ -261,6 +261,7 @@ def _manifest(
         dimension=encoder.dimension,
         dense_width=encoder.dense_width,
         token_budget=encoder.token_budget,
+        own_width=encoder.own_width,
         windows=encoder.windows,
         languages=tuple(sorted(LANGUAGES)),
         min_atoms=MIN_ATOMS,

@@ -57,6 +57,8 @@ class EncoderPart:
     """A run of the graph, and a unit → its vector (d,) as in use, window by window."""
     files: dict[str, str]
     training: dict[str, Any]
+    own_width: int = 0
+    """Of the dense channel, what is the first member's of an ensemble; 0: all of it."""
     windows: int = 1
 
     @cached_property
@@ -98,6 +100,7 @@ def compact_part(path: Path, prepared: Path, sample: Sample) -> EncoderPart:
         dimension=encoder.dimension,
         dense_width=dense_width,
         token_budget=TOKEN_BUDGET,
+        own_width=encoder.config.members[0].width if encoder.config.members else 0,
         windows=WINDOWS,
         read=read,
         sample=sample,

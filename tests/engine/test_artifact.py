@@ -178,6 +178,8 @@ def test_damage_is_told(damage: Callable[[Path], None], message: str, tmp_path: 
         ({"dense_width": 0}, "is absurd"),
         ({"token_budget": 15}, "is absurd"),
         ({"token_budget": 1 << 20}, "is absurd"),
+        ({"own_width": DIMENSION}, "is absurd"),
+        ({"own_width": -1}, "is absurd"),
         ({"windows": 0}, "0 windows"),
         ({"windows": 1 << 20}, "windows; from 1 to 256"),
         ({"windows": "many"}, "is not valid"),

@@ -64,6 +64,7 @@ def test_features_of_one_pair_by_hand(by_hand: Verifier) -> None:
     expected = {
         "cosine": whole,
         "dense_cosine": 24 / 25,
+        "beside_cosine": 24 / 25,
         "lexical_cosine": 1.0,
         "background_z_low": z[0],
         "background_z_high": z[1],
@@ -199,9 +200,9 @@ def test_features_are_symmetric_bounded_and_independent_of_their_company(
     assert forth.tobytes() == back.tobytes()
     assert np.isfinite(forth).all()
     named = {name: forth[:, column] for column, name in enumerate(FEATURES)}
-    for name in ("cosine", "dense_cosine", "lexical_cosine"):
+    for name in ("cosine", "dense_cosine", "beside_cosine", "lexical_cosine"):
         assert np.abs(named[name]).max() <= 1.0 + 1e-6
-    for name in FEATURES[5:-1]:
+    for name in FEATURES[6:-1]:
         assert named[name].min() >= 0.0
         assert named[name].max() <= 1.0 + 1e-6
     assert (named["background_z_low"] <= named["background_z_high"]).all()
@@ -353,3 +354,18 @@ def test_the_bundle_is_only_read_when_something_is_judged(bundle: Path) -> None:
     assert verifier._session is None
     verifier.logits(np.zeros((1, len(FEATURES)), np.float32))
     assert verifier._session is not None
+
+
+def test_encoders_beside_the_first_have_a_cosine_of_their_own(tmp_path: Path) -> None:
+    verifier = Verifier(load_bundle(tiny_bundle(tmp_path, own_width=1)), lexicon())
+    rows = verifier.features(verifier.prepare(two_codes(), [LEFT, RIGHT]), np.array([0]), np.array([1]))
+    values = dict(zip(FEATURES, rows[0].tolist(), strict=True))
+    # The first dimension is 3 · 4 of the one, the second 4 · 3 of the other; both are of one sign.
+    assert (values["dense_cosine"], values["beside_cosine"], values["lexical_cosine"]) == (1.0, 1.0, 1.0)
+    assert values["cosine"] == pytest.approx(168 / 169)
+    other = two_codes().values.copy()
+    other[1, 1] = -3
+    rows = verifier.features(verifier.prepare(codes_of(other), [LEFT, RIGHT]), np.array([0]), np.array([1]))
+    values = dict(zip(FEATURES, rows[0].tolist(), strict=True))
+    assert (values["dense_cosine"], values["beside_cosine"]) == (1.0, -1.0)
+    assert values["cosine"] == pytest.approx((12 - 12 + 144) / 169)

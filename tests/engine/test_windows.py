@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from polyclone.artifact import ENCODER, load_bundle
 from polyclone.encode.graph import Graph
 from polyclone.encode.onnx import INPUTS, OUTPUT, OnnxEncoder, compact_feed
+from polyclone.extract import extract_snippet
+from polyclone.model import load_model
 from polyclone.tokenizer import Lexicon, Tokenizer, WordPiece, fit
 from polyclone.values import ATOM_SEPARATOR
 from support.bundles import DENSE, DIMENSION, lexicon, tiny_bundle, tokenizer_json, vocabulary
@@ -104,3 +106,12 @@ def test_a_bundle_of_one_window_reads_as_before(encoder: OnnxEncoder, tmp_path: 
     # Vectors of whole units are other vectors: no cache may take the one for the other.
     assert plain.encoder_digest != encoder._bundle.encoder_digest
     assert '"windows": 4' in encoder._bundle.manifest.to_json()
+
+
+def test_the_bundle_that_ships_reads_long_functions_whole() -> None:
+    model = load_model()
+    assert model.bundle.manifest.windows > 1
+    body = "\n".join(f"    total_{n} = values[{n}] * limit_{n}" for n in range(300))
+    text = extract_snippet(f"def f(values):\n{body}\n    return total_1", "python").normalised
+    encoded = model.encoder.encode([text])
+    assert not encoded.cut.any()
