@@ -349,7 +349,7 @@ def test_the_default_stops_and_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     recipe.write_text(re.sub(r"(?m)^(layers|steps) = .*", r"\1 = 1", shipped), "utf-8")
     command = ["train", "default", "--config", str(recipe), "--tasks", str(tasks), "--out", str(tmp_path / "out")]
     command += ["--layers", "1", "--jobs", "1"]
-    command += ["--pairs", "3", "--budget", "32", "--no-bf16", "--validation-limit", "10"]
+    command += ["--pairs", "3", "--budget", "32", "--no-bf16", "--validation-limit", "10", "--steps", "1"]
     asked: list[list[str]] = []
 
     def failing(arguments: list[str]) -> None:
@@ -359,10 +359,11 @@ def test_the_default_stops_and_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(default_bundle, "export", failing)
     assert main(command) == 2
     (encoder,) = (tmp_path / "out").glob("encoder-*/best.pt")
-    assert sorted(path.name for path in encoder.parent.iterdir() if path.is_dir()) == [
-        "1-labels",
-        "2-renamed",
-        "3-longer",
+    assert sorted(str(path.parent.relative_to(encoder.parent)) for path in encoder.parent.rglob("run.json")) == [
+        "member-conv-10m",
+        "own/1-labels",
+        "own/2-renamed",
+        "own/3-longer",
     ]
     before = encoder.stat().st_mtime_ns
     assert main(command) == 2

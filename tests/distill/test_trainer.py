@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from numpy.random import Generator
 from polyclone.errors import UsageError
 from polyclone_distill import carry
+from polyclone_distill.trainer.architecture import EncoderConfig
 from polyclone_distill.trainer.batches import Batch, Sampler, collate
 from polyclone_distill.trainer.devices import OneDevice
 from polyclone_distill.trainer.errors import TrainerError
@@ -684,7 +685,7 @@ def test_a_folder_is_all_it_takes(data: Path, tmp_path: Path) -> None:
     assert load_encoder(best).config == CONFIG
     record = json.loads((tmp_path / "out/run.json").read_text("utf-8"))
     assert record["train"] == dataclasses.asdict(config)
-    assert record["encoder"] == dataclasses.asdict(CONFIG)
+    assert EncoderConfig.of(record["encoder"]) == CONFIG
     assert record["units"] == len(Shard.load(data / "train.npz"))
 
 

@@ -408,7 +408,8 @@ def written(exported: Exported, prepared: Path, tmp_path_factory: pytest.TempPat
     head = PairHead(len(FEATURES), hidden=0)
     with torch.no_grad():
         head.output.weight.zero_()
-        head.output.weight[0, :7] = torch.tensor([6.0, 0.0, 0.0, 0.0, 0.0, -2.0, 4.0])
+        for name, weight in {"cosine": 6.0, "margin": -2.0, "word_overlap": 4.0}.items():
+            head.output.weight[0, FEATURES.index(name)] = weight
         head.output.bias.fill_(-5.0)
     save_pair_head(head, folder / "head.pt", {"calibration": CALIBRATION, "metrics": {"average_precision": 0.5}})
     (folder / "out").mkdir()
