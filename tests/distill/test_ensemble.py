@@ -133,9 +133,12 @@ def test_a_recipe_trains_its_members_and_joins_them(tmp_path: Path) -> None:
         torch.testing.assert_close(value, joined.state_dict()[name])
 
 
-def test_shares_that_leave_nothing_are_told() -> None:
+def test_members_leave_a_share_and_have_names_of_their_own() -> None:
+    tables = [{"config": "conv-10m", "share": 0.6}, {"config": "conv-7m", "share": 0.6}]
     with pytest.raises(TrainerError, match=r"shares of its members add up to 1\.2"):
-        parse_recipe({"members": [{"config": "conv-10m", "share": 0.6}] * 2}, "mine", {})
+        parse_recipe({"members": tables}, "mine", {})
+    with pytest.raises(TrainerError, match="called alike"):
+        parse_recipe({"members": [{**tables[0], "share": 0.2}] * 2}, "mine", {})
 
 
 @pytest.mark.parametrize(

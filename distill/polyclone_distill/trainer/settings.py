@@ -275,6 +275,9 @@ def _stage(values: Mapping[str, Any], stage: str, recipe: str) -> Stage:
 
 def _members(tables: Sequence[Mapping[str, Any]], recipe: str, changes: Mapping[str, Any]) -> tuple[Member, ...]:
     members = tuple(_member(table, recipe, changes) for table in tables)
+    names = [member.recipe.name for member in members]
+    if len(set(names)) < len(names):
+        raise TrainerError(f"{recipe}: two members are called alike; give each a configuration of its own name.")
     taken = sum(member.share for member in members)
     if taken >= 1.0:
         raise TrainerError(f"{recipe}: the shares of its members add up to {taken:g}; leave some to its own encoder.")
