@@ -67,7 +67,7 @@ class EncoderPart:
         return module_vectors(self.module, self.sample.units, self.feed, self.subject.inputs)
 
     def vectors(self, path: Path, units: Sequence[str]) -> NDArray[np.float32]:
-        """A graph's vectors of the units' first windows, each unit alone, float32 (n, d): what `expected` is of."""
+        """A graph's vectors of the units in one window, each unit alone, float32 (n, d): what `expected` is of."""
         graph = session(path.read_bytes(), str(path))
         return np.concatenate([run_graph(graph, self.feed([unit]), OUTPUT) for unit in units])
 

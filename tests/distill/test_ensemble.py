@@ -86,7 +86,7 @@ def test_the_command_writes_what_an_export_reads(tmp_path: Path) -> None:
     for path, encoder in zip(paths, members(), strict=True):
         torch.save(pack(encoder.config, encoder.state_dict()), path)
     (tmp_path / "other" / "run.json").write_text('{"start": "random"}', "utf-8")
-    out = tmp_path / "both.pt"
+    out = tmp_path / "new" / "both.pt"
     assert main(["ensemble", *map(str, paths), "--shares", "0.6", "0.4", "--out", str(out)]) == 0
     joined = load_encoder(out).eval()
     assert [config.architecture for config in joined.config.members] == ["minilm", "conv"]

@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
 
     members = [load_encoder(path) for path in options.encoders]
     joined = join(members, options.shares)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(pack(joined.config, joined.state_dict()), options.out)
     record = member_record(options.encoders, members, options.shares)
     options.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
